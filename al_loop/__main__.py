@@ -1,0 +1,4 @@
+from al_loop.cli import main
+
+if __name__ == "__main__":
+    main()

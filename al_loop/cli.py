@@ -1,0 +1,336 @@
+"""The commands, and the one place that joins the packages. Knows Click; knows no algorithm.
+
+Heavy imports stay inside the functions that need them: `--help`, `status` and a `round` that only
+waits load neither torch nor the Label Studio SDK.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from al_loop.config import CONFIG_NAME, EMBEDDED, Settings, label_studio_token, load_settings
+from al_loop.errors import AlLoopError, WorkspaceError
+from al_loop.records import SOURCE_KINDS, SPLITS
+from storage.workspace import Workspace
+
+if TYPE_CHECKING:
+    from al_loop.round import Loop
+    from labeling.oracle import LabelStudioOracle
+    from labeling.session import Session
+    from storage.store import Store
+
+LOG = logging.getLogger("al_loop")
+
+
+class Commands(click.Group):
+    """Shows our own errors as one message, and exits with 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except AlLoopError as exc:
+            raise click.ClickException(str(exc)) from exc
+
+
+@click.group(cls=Commands)
+@click.option(
+    "--workspace",
+    "-w",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="AL_LOOP_WORKSPACE",
+    default=Path(),
+    show_default="the current folder",
+    help="The workspace's folder.",
+)
+@click.version_option(package_name="al-loop")
+@click.pass_context
+def main(ctx: click.Context, workspace: Path) -> None:
+    """Active-learning annotation for speech recognition."""
+    ctx.obj = workspace
+
+
+# -- the workspace -------------------------------------------------------------------------------
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), required=False)
+@click.pass_obj
+def init(workspace: Path, folder: Path | None) -> None:
+    """Make a workspace: a folder with an al_loop.toml to edit."""
+    from al_loop.config_file import default_config
+
+    root = folder or workspace
+    root.mkdir(parents=True, exist_ok=True)
+    path = root / CONFIG_NAME
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(default_config())
+    except FileExistsError as exc:
+        raise WorkspaceError(f"{path} exists already, and stays as it is") from exc
+    Workspace.open(root).create_folders()
+    click.echo(f"{path} is written; `al-loop -w {root} ingest …` brings audio in")
+
+
+@main.command()
+@click.argument("place")
+@click.option("--source", required=True, help="A name for where this data comes from.")
+@click.option("--kind", type=click.Choice(SOURCE_KINDS), default="open_source", show_default=True)
+@click.option("--language", default=None, help="As a Whisper code; default: model.language.")
+@click.option("--split", type=click.Choice(SPLITS), default="pool", show_default=True)
+@click.option("--weight", type=click.FloatRange(min=0, min_open=True), default=1.0)
+@click.option("--hub-split", default="train", show_default=True, help="Of a hub data set.")
+@click.option("--text-column", default=None, help="Of a hub data set.")
+@click.pass_obj
+def ingest(
+    workspace: Path,
+    place: str,
+    source: str,
+    kind: Any,
+    language: str | None,
+    split: Any,
+    weight: float,
+    hub_split: str,
+    text_column: str | None,
+) -> None:
+    """Take in a folder, a manifest (.tsv, .csv, .jsonl), or a hub data set.
+
+    A manifest's own columns language, split and speaker come before the options. What cannot be
+    used is refused row by row, with its reason; the rest goes in. Doing it twice adds nothing.
+    """
+    from tqdm import tqdm
+
+    from al_loop.sources.ingest import Intake
+    from al_loop.sources.ingest import ingest as take_in
+    from al_loop.sources.rows import read_rows
+
+    root, settings, store = _open(workspace)
+    intake = Intake(source, kind, language or settings.model.language, split, weight)
+    rows = read_rows(place, hub_split, text_column)
+    total = len(rows) if isinstance(rows, list) else None
+    with tqdm(total=total, unit="clip", disable=None) as bar:
+        report = take_in(rows, intake, store, root.root, bar.update)
+    for refusal in report.refusals:
+        click.echo(f"refused {refusal.origin}: {refusal.reason} ({refusal.detail})")
+    click.echo(
+        f"{report.added - report.moved} added, {report.moved} moved to an evaluation set, "
+        f"{report.known} known already, {len(report.refusals)} refused"
+    )
+
+
+# -- the loop ------------------------------------------------------------------------------------
+
+
+@main.command(name="round")
+@click.option("--close", is_flag=True, help="Do not wait for the answers that are still open.")
+@click.pass_obj
+def round_(workspace: Path, close: bool) -> None:
+    """Advance the open round as far as it goes now; made for cron.
+
+    Waiting for annotators is a normal end. Without a terminal, a call that only waits, is paused
+    after a failure, or finds another one at work prints nothing and exits with 0.
+    """
+    from filelock import FileLock, Timeout
+
+    root, settings, store = _open(workspace)
+    here = sys.stdout.isatty()
+    try:
+        with FileLock(root.lock, blocking=False):
+            loop = wire(root, settings, store)
+            outcome = loop.advance(close=close, insist=here)
+    except Timeout:
+        if here:
+            click.echo("another round is at work in this workspace")
+        return
+    except AlLoopError:
+        raise
+    except Exception as exc:
+        LOG.exception("round failed")
+        raise click.ClickException(f"{exc!r}; the whole story is in {root.logs}") from exc
+    if outcome.kind == "recorded":
+        click.echo(_summary(root, outcome.round or 0))
+    elif here:
+        click.echo(outcome.message)
+
+
+@main.command()
+@click.pass_obj
+def status(workspace: Path) -> None:
+    """Where the loop stands and what it waits for, in five lines."""
+    from al_loop.report import status_lines
+    from storage.queries import Reader
+
+    root = Workspace.open(workspace)
+    for line in status_lines(Reader(root), load_settings(root.config)):
+        click.echo(line)
+
+
+@main.command()
+@click.option("--port", type=int, default=8501, show_default=True)
+@click.pass_obj
+def ui(workspace: Path, port: int) -> None:
+    """Open the dashboard on loopback."""
+    root = Workspace.open(workspace)
+    page = Path(__file__).parent.parent / "ui" / "dashboard.py"
+    arguments = [
+        *("--server.address", "127.0.0.1", "--server.port", str(port)),
+        *("--server.headless", "true", "--browser.gatherUsageStats", "false"),
+    ]
+    click.echo(f"dashboard: http://127.0.0.1:{port}")
+    environment = os.environ | {"AL_LOOP_WORKSPACE": str(root.root)}
+    command = [sys.executable, "-m", "streamlit", "run", str(page), *arguments]
+    sys.exit(subprocess.run(command, env=environment, check=False).returncode)
+
+
+# -- Label Studio --------------------------------------------------------------------------------
+
+
+@main.group()
+def labelstudio() -> None:
+    """The Label Studio server of this machine, shared by all workspaces."""
+
+
+@labelstudio.command()
+def up() -> None:
+    """Install Label Studio if need be, start it on loopback, wait until it answers."""
+    from labeling.server import EmbeddedServer
+
+    running = EmbeddedServer().up(click.echo)
+    click.echo(f"Label Studio: {running.url}")
+    click.echo(f"user {running.username}, password in {running.password_file}")
+
+
+@labelstudio.command()
+def down() -> None:
+    """Stop it; what was labelled stays."""
+    from labeling.server import EmbeddedServer
+
+    click.echo("stopped" if EmbeddedServer().down() else "it was not running")
+
+
+@labelstudio.command(name="status")
+def labelstudio_status() -> None:
+    """Whether it runs, and where."""
+    from labeling.server import EmbeddedServer
+
+    running = EmbeddedServer().status()
+    click.echo(f"running: {running.url}" if running else "not running")
+
+
+# -- the demo ------------------------------------------------------------------------------------
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True)
+def demo(folder: Path, rounds: int) -> None:
+    """Run the loop on a corpus made here, with a simulated annotator at a real Label Studio."""
+    from al_loop.demo.run import run_demo
+
+    def connect() -> tuple[Session, int]:
+        root, settings, store = _open(folder)
+        connect_oracle(root, settings, store)
+        assert store.project_id is not None
+        return connect_label_studio(settings), store.project_id
+
+    sys.exit(run_demo(folder, rounds, connect, click.echo))
+
+
+# -- wiring --------------------------------------------------------------------------------------
+
+
+def wire(root: Workspace, settings: Settings, store: Store) -> Loop:
+    """The loop of one workspace, its ports connected; nothing heavy is loaded before it is used."""
+    from al_loop.engine.local import LocalEngine
+    from al_loop.round import Loop
+    from labeling.quality import settle
+
+    @cache
+    def recognizer() -> Any:
+        from al_loop.whisper.recognizer import WhisperRecognizer
+
+        return WhisperRecognizer(root.root, settings.model)
+
+    @cache
+    def oracle() -> LabelStudioOracle:
+        return connect_oracle(root, settings, store)
+
+    return Loop(settings, store, LocalEngine(), recognizer, oracle, settle, _teller(root))
+
+
+def connect_label_studio(settings: Settings) -> Session:
+    """A session with the server that the configuration names."""
+    from labeling.server import EmbeddedServer
+    from labeling.session import Session
+
+    rule = settings.label_studio
+    if rule.url != EMBEDDED:
+        return Session(rule.url, label_studio_token(rule))
+    server = EmbeddedServer()
+    running = server.status()
+    if running is None:
+        raise WorkspaceError("Label Studio is not running: start it with `al-loop labelstudio up`")
+    return Session(running.url, server.token)
+
+
+def connect_oracle(root: Workspace, settings: Settings, store: Store) -> LabelStudioOracle:
+    """The annotators of this workspace's project, which is made when it is not there yet."""
+    from labeling.oracle import LabelStudioOracle
+    from labeling.project import add_local_audio_storage, find_or_create_project
+    from labeling.server import EmbeddedServer
+    from labeling.tasks import local_audio_url
+
+    session = connect_label_studio(settings)
+    rule = settings.label_studio
+    project_id = find_or_create_project(session, store.workspace_id, rule.project)
+    if rule.url == EMBEDDED:
+        folder = EmbeddedServer().link_audio(store.workspace_id, root.audio)
+        add_local_audio_storage(session, project_id, folder)
+    store.set_project(rule.url, project_id)
+
+    def audio_url(audio: str) -> str:
+        path = audio.removeprefix("audio/")
+        if rule.audio_url is not None:
+            return f"{rule.audio_url.rstrip('/')}/{path}"
+        return local_audio_url(f"{store.workspace_id}/{path}")
+
+    return LabelStudioOracle(session, project_id, audio_url)
+
+
+def _open(workspace: Path) -> tuple[Workspace, Settings, Store]:
+    from storage.store import Store
+
+    root = Workspace.open(workspace)
+    settings = load_settings(root.config)
+    store = Store(root)
+    handler = logging.FileHandler(root.logs / "al_loop.log", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    LOG.handlers = [handler]
+    LOG.setLevel(logging.INFO)
+    return root, settings, store
+
+
+def _teller(root: Workspace) -> Callable[[str], None]:
+    """Progress goes to the log, and to a terminal where there is one."""
+
+    def tell(line: str) -> None:
+        LOG.info(line)
+        if sys.stdout.isatty():
+            click.echo(line)
+
+    return tell
+
+
+def _summary(root: Workspace, round_number: int) -> str:
+    from al_loop.report import round_lines
+    from storage.queries import Reader
+
+    return "\n".join(round_lines(Reader(root), round_number))

@@ -1,0 +1,211 @@
+"""`al_loop.toml`: one validated, frozen value per workspace. Knows nothing of who uses it.
+
+Secrets are never in the file: the Label Studio token comes from the environment variable
+`AL_LOOP_LABEL_STUDIO_TOKEN`, or from a file with mode 0600 that `label_studio.token_file` names.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from al_loop.errors import ConfigError
+
+CONFIG_NAME = "al_loop.toml"
+TOKEN_VARIABLE = "AL_LOOP_LABEL_STUDIO_TOKEN"
+EMBEDDED = "embedded"
+PRIVATE_MODE = 0o600
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ModelSettings(Section):
+    """Which Whisper model starts, and how it learns of the target language."""
+
+    checkpoint: str = Field(
+        "packaged:whisper-base",
+        description="a hub id, a folder (transformers or CTranslate2), or `packaged:whisper-base`",
+    )
+    language: str = Field(
+        "ky", pattern="^[a-z]{2,3}$", description="the target language, as a Whisper code"
+    )
+    language_name: str = Field("kyrgyz", description="its English name, as transformers lists it")
+    donor: str = Field(
+        "kk",
+        pattern="^[a-z]{2,3}$",
+        description="the language whose token starts a new one; equal to an existing `language`, "
+        "that token is used as it is",
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        "auto", description="where the model runs"
+    )
+    padding_s: float = Field(
+        2.0, ge=0, description="silence behind a clip, so that the model hears where it ends"
+    )
+    bucket_s: Positive = Field(
+        1.0, le=30, description="clip and padding are rounded up to a multiple of this"
+    )
+    batch_s: Positive = Field(96.0, description="seconds decoded at once, padding included")
+
+
+class SelectSettings(Section):
+    """Which utterances are worth an annotator's time."""
+
+    acquisition: Literal["mean_token_entropy", "least_confidence", "random"] = Field(
+        "mean_token_entropy", description="the acquisition function"
+    )
+    budget_s: Positive = Field(1800.0, description="seconds of audio per query batch")
+    control_share: Share = Field(0.1, description="part of the budget that is chosen at random")
+
+
+class LabelStudioSettings(Section):
+    """Where the annotators work."""
+
+    url: str = Field(
+        EMBEDDED, description="`embedded` (see `labelstudio up`) or the server's address"
+    )
+    token_file: Path | None = Field(
+        None, strict=False, description="a file of mode 0600 that holds the token"
+    )
+    project: str = Field("al_loop", min_length=1, max_length=50, description="the project's title")
+    audio_url: str | None = Field(
+        None,
+        description="prefix of the audio's addresses on a server of yours; unset: its local files",
+    )
+    close_share: Share = Field(
+        0.9, description="the round goes on when this part of the batch is answered"
+    )
+    close_after_days: Positive = Field(7.0, description="… or after so many days")
+
+
+class MixtureSettings(Section):
+    """How sources are mixed in training."""
+
+    policy: Literal["pseudo_epoch", "epoch"] = Field(
+        "pseudo_epoch",
+        description="as many draws as examples, or every example at least once",
+    )
+    in_house_weight: Positive = Field(
+        3.0, description="how often an in-house example is seen, relative to weight 1"
+    )
+
+
+class TrainSettings(Section):
+    """How a round's checkpoint is trained."""
+
+    start_from: Literal["promoted", "base"] = Field(
+        "promoted", description="the checkpoint that training starts from"
+    )
+    epochs: Count = Field(3, description="passes over the mixture")
+    learning_rate: Positive = Field(5e-5, description="AdamW's peak learning rate")
+    weight_decay: float = Field(0.01, ge=0, description="AdamW's weight decay")
+    warmup_share: Share = Field(0.1, description="part of the steps that warm up")
+    batch_size: Count = Field(8, description="utterances per forward pass")
+    accumulation: Count = Field(2, description="forward passes per optimiser step")
+    clip_norm: Positive = Field(1.0, description="gradients are clipped to this norm")
+    freeze_encoder: bool = Field(False, description="train the decoder alone: faster, weaker")
+
+
+class EvaluateSettings(Section):
+    """How error rates get their intervals."""
+
+    bootstrap_samples: int = Field(1000, ge=100, description="resamples of the utterances")
+
+
+class PromoteSettings(Section):
+    """When a candidate takes the current checkpoint's place."""
+
+    max_retention_loss: float = Field(
+        2.0, ge=0, description="WER points that another language may lose beyond the interval"
+    )
+
+
+class Settings(Section):
+    """All of `al_loop.toml`. `seed` is where every round's own seed comes from."""
+
+    seed: int = Field(0, ge=0, description="every random choice follows from it")
+    model: ModelSettings = ModelSettings()
+    select: SelectSettings = SelectSettings()
+    label_studio: LabelStudioSettings = LabelStudioSettings()
+    mixture: MixtureSettings = MixtureSettings()
+    train: TrainSettings = TrainSettings()
+    evaluate: EvaluateSettings = EvaluateSettings()
+    promote: PromoteSettings = PromoteSettings()
+
+
+def load_settings(path: Path) -> Settings:
+    """Read and validate one `al_loop.toml`.
+
+    Raises ConfigError with one line per mistake: the file, the key, its value, what is allowed.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as exc:
+        raise ConfigError(f"{path}: no such file; `al-loop init` writes one") from exc
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        raise ConfigError(f"{path}: cannot be read as TOML: {exc}") from exc
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as exc:
+        lines = [_explain(error) for error in exc.errors()]
+        raise ConfigError("\n".join(f"{path}: {line}" for line in lines)) from exc
+    token_file = settings.label_studio.token_file
+    if token_file is not None and not token_file.is_absolute():
+        label_studio = settings.label_studio.model_copy(
+            update={"token_file": path.parent / token_file}
+        )
+        settings = settings.model_copy(update={"label_studio": label_studio})
+    return settings
+
+
+def label_studio_token(settings: LabelStudioSettings) -> str:
+    """The token for a server of the user's own: the environment first, then `token_file`."""
+    if token := os.environ.get(TOKEN_VARIABLE, "").strip():
+        return token
+    path = settings.token_file
+    if path is None:
+        raise ConfigError(
+            f"no Label Studio token: set {TOKEN_VARIABLE}, or name a file of mode 0600 "
+            "in label_studio.token_file"
+        )
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if mode & 0o077:
+            raise ConfigError(
+                f"label_studio.token_file: {path} has mode {mode:04o}, others may read it; "
+                f"run `chmod 600 {path}`"
+            )
+        token = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"label_studio.token_file: cannot read {path}: {exc}") from exc
+    if not token:
+        raise ConfigError(f"label_studio.token_file: {path} is empty; put the token there")
+    return token
+
+
+def _explain(error: Any) -> str:
+    key = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        allowed = ", ".join(_section_of(error["loc"]).model_fields)
+        return f"{key} = {error['input']!r}: unknown key; allowed here: {allowed}"
+    return f"{key} = {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}"
+
+
+def _section_of(location: tuple[Any, ...]) -> type[Section]:
+    section: type[Section] = Settings
+    for part in location[:-1]:
+        annotation = section.model_fields[str(part)].annotation
+        if isinstance(annotation, type) and issubclass(annotation, Section):
+            section = annotation
+    return section

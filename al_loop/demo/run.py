@@ -1,0 +1,174 @@
+"""The demo: the real commands on a corpus made here, with a simulated human at Label Studio.
+
+Every step is the command that a user would type; only who types the answers is simulated.
+Knows no more of the loop than its commands and its read-only queries.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from al_loop.demo.annotator import Api, DemoAnnotator
+from al_loop.demo.corpus import build_corpus, read_answers
+from al_loop.errors import AlLoopError
+from al_loop.metrics import Interval, count_errors, paired_difference
+from al_loop.report import percent, with_interval
+from storage.queries import Reader
+from storage.workspace import Workspace
+
+SEED = 7
+TARGET = "ky"
+BOOTSTRAP_SAMPLES = 2000
+PATIENCE = 3
+"""Calls of `round` in a row that may wait before the demo gives up."""
+
+CONFIG = """\
+# A small workspace that runs in minutes on two cores. `al-loop init` shows every setting.
+seed = 7
+
+[select]
+budget_s = 110.0
+control_share = 0.15
+
+[label_studio]
+project = "al_loop demo"
+close_share = 0.9
+
+[mixture]
+in_house_weight = 2.0
+
+[train]
+epochs = 3
+batch_size = 4
+accumulation = 2
+learning_rate = 5e-5
+"""
+
+
+def run_demo(
+    folder: Path,
+    rounds: int,
+    connect: Callable[[], tuple[Api, int]],
+    say: Callable[[str], None],
+) -> int:
+    """Run until `rounds` rounds with annotators are recorded; 0 when WER behaved, 1 when not.
+
+    connect: gives Label Studio's API and the workspace's project, once there is one. Called again
+    on a demo that was interrupted, it goes on from there.
+    """
+    command = _Commands(folder)
+    corpus = folder / "corpus"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "al_loop.toml").write_text(CONFIG, encoding="utf-8")
+    if not corpus.exists():
+        say("speaking the corpus: Kyrgyz and Russian, many voices")
+        build_corpus(corpus, SEED, lambda done, total: None)
+    for split, source in (("train", "demo"), ("test", "demo"), ("pool", "demo_pool")):
+        command("ingest", str(corpus / f"{split}.tsv"), "--source", source, "--kind", "synthetic",
+                "--split", split)  # fmt: skip
+    command("labelstudio", "up")
+    answers = read_answers(corpus)
+    waited = 0
+    while (recorded := _recorded(folder)) <= rounds:
+        command("round")
+        if _recorded(folder) > recorded:
+            waited = 0
+            continue
+        waited += 1
+        if waited > PATIENCE:
+            raise AlLoopError(f"the demo's round waits on; see `al-loop -w {folder} status`")
+        api, project_id = connect()
+        annotator = DemoAnnotator(api, project_id, answers, SEED)
+        answered = annotator.answer_some(0.5 if waited == 1 else 1.0)
+        say(f"the annotator answers {answered} tasks in Label Studio")
+    return _conclude(Reader(Workspace.open(folder)), folder, say)
+
+
+class _Commands:
+    """Runs `al-loop` commands on one workspace as a user or cron would."""
+
+    def __init__(self, folder: Path) -> None:
+        self.prefix = [sys.executable, "-m", "al_loop", "--workspace", str(folder)]
+
+    def __call__(self, *arguments: str) -> None:
+        process = subprocess.run([*self.prefix, *arguments], env=os.environ.copy(), check=False)
+        if process.returncode != 0:
+            raise AlLoopError(f"`al-loop {' '.join(arguments)}` failed; its message is above")
+
+
+def _recorded(folder: Path) -> int:
+    """How many rounds are recorded, round 0 included."""
+    rounds = Reader(Workspace.open(folder)).rounds()
+    return sum(row["stage"] is None for row in rounds)
+
+
+def _conclude(reader: Reader, folder: Path, say: Callable[[str], None]) -> int:
+    """Print the table and the verdict."""
+    rates = reader.error_rates()
+    names = sorted({row["evaluation_set"] for row in rates})
+    numbers = sorted({row["round"] for row in rates})
+    before = ", ".join(
+        f"{row['evaluation_set']} {with_interval(row, 'before')}"
+        for row in reader.before_and_after(0)
+    )
+    minutes = sum(row["labelled_min"] for row in reader.rounds())
+    complaints = _complaints(reader.transcripts(), numbers)
+    say("")
+    say(f"before any training: {before}")
+    say(f"labelled in Label Studio: {minutes:.1f} minutes of audio")
+    say("")
+    say("WER in % after each round, with its 95% interval (round 0: the seed data alone)")
+    for name in names:
+        for row in rates:
+            if row["evaluation_set"] == name:
+                say(f"  {name:10} round {row['round']}: {with_interval(row)}")
+    for complaint in complaints:
+        say(f"NOT as it should be: {complaint}")
+    if not complaints:
+        say("Kyrgyz is heard better than before the labels, and nothing else got worse.")
+    say("")
+    say(f"dashboard:    al-loop -w {folder} ui    then http://127.0.0.1:8501")
+    say("Label Studio: al-loop labelstudio status    prints its address")
+    return 1 if complaints else 0
+
+
+def _complaints(transcripts: Sequence[dict[str, Any]], rounds: Sequence[int]) -> list[str]:
+    """What the demo promises and did not keep, each with its paired interval."""
+    complaints = []
+    sets = {row["evaluation_set"]: row["language"] for row in transcripts}
+    for name, language in sets.items():
+        own = [row for row in transcripts if row["evaluation_set"] == name]
+        for earlier, later in pairwise(rounds):
+            rise = _change(own, earlier, later)
+            if rise.low > 0:
+                complaints.append(f"{name} rose in round {later}: {_points(rise)}")
+        overall = _change(own, rounds[0], rounds[-1])
+        if language == TARGET and overall.high >= 0:
+            complaints.append(f"{name} fell too little since round 0: {_points(overall)}")
+    return complaints
+
+
+def _change(transcripts: Sequence[dict[str, Any]], earlier: int, later: int) -> Interval:
+    """The paired difference in WER between two rounds on one evaluation set."""
+    before, after = (
+        [
+            count_errors(row["reference"], row["hypothesis"])
+            for row in transcripts
+            if row["round"] == number
+        ]
+        for number in (earlier, later)
+    )
+    return paired_difference(before, after, np.random.default_rng(SEED), BOOTSTRAP_SAMPLES)
+
+
+def _points(change: Interval) -> str:
+    low, high = percent(change.low), percent(change.high)
+    return f"{percent(change.value)} points ({low} to {high})"

@@ -1,0 +1,53 @@
+"""Hypotheses against the references of the evaluation sets. Pure: an evaluation set is what the
+test split of one source holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from al_loop.metrics import count_errors, evaluate
+from al_loop.promotion import Comparison
+from al_loop.records import Evaluation, Hypothesis, Utterance
+
+
+def group_by_set(utterances: Sequence[Utterance]) -> dict[str, list[Utterance]]:
+    """Test utterances by evaluation set, in the order of its name."""
+    sets: dict[str, list[Utterance]] = {}
+    for row in sorted(utterances, key=lambda row: (row.source, row.id)):
+        sets.setdefault(row.source, []).append(row)
+    return sets
+
+
+def evaluate_sets(
+    utterances: Sequence[Utterance], heard: Mapping[str, Hypothesis], seed: int, samples: int
+) -> list[Evaluation]:
+    """WER and CER of one checkpoint on every evaluation set."""
+    return [
+        evaluate(
+            name,
+            rows[0].language,
+            [count_errors(row.text or "", heard[row.id].text) for row in rows],
+            np.random.default_rng(seed),
+            samples,
+        )
+        for name, rows in group_by_set(utterances).items()
+    ]
+
+
+def compare_sets(
+    utterances: Sequence[Utterance],
+    current: Mapping[str, Hypothesis],
+    candidate: Mapping[str, Hypothesis],
+) -> list[Comparison]:
+    """Two checkpoints on every evaluation set, for a paired test."""
+    return [
+        Comparison(
+            name,
+            rows[0].language,
+            [count_errors(row.text or "", current[row.id].text) for row in rows],
+            [count_errors(row.text or "", candidate[row.id].text) for row in rows],
+        )
+        for name, rows in group_by_set(utterances).items()
+    ]

@@ -1,0 +1,356 @@
+"""The stage machine: what happens in a round, in which order, and where it waits.
+
+Knows the ports and nothing behind them: no SQL, no Label Studio, no torch, no Click. Each
+stage reads what the last one committed and commits its own results together with the step to the
+next stage, so a process killed at any instant goes on from there.
+
+Round 0 trains on the labelled sources alone and gives the loop a model to be uncertain with;
+every later round asks annotators first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from al_loop.config import Settings
+from al_loop.errors import AlLoopError
+from al_loop.ports import Engine, Oracle, Recognizer, Store
+from al_loop.records import (
+    IN_HOUSE,
+    STAGES,
+    Annotation,
+    Checkpoint,
+    Label,
+    Round,
+    Source,
+    Stage,
+    Utterance,
+    content_hash,
+)
+
+FIRST_PAUSE = timedelta(minutes=5)
+LONGEST_PAUSE = timedelta(hours=6)
+BASE_FOLDER = "base"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Why a call of `advance` came back.
+
+    recorded: the round is complete; waiting: for annotators; paused: a stage failed and its pause
+    is not over; idle: there is nothing left to label.
+    """
+
+    kind: Literal["recorded", "waiting", "paused", "idle"]
+    round: int | None
+    message: str
+
+
+class Loop:
+    """One workspace's loop, wired to its ports. `say` takes lines about progress."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        engine: Engine,
+        recognizer: Callable[[], Recognizer],
+        oracle: Callable[[], Oracle],
+        settle: Callable[[Sequence[Annotation]], Label],
+        say: Callable[[str], None],
+    ) -> None:
+        self.settings = settings
+        self.store = store
+        self.engine = engine
+        self.recognizer = recognizer
+        self.oracle = oracle
+        self.settle = settle
+        self.say = say
+
+    def advance(self, close: bool = False, insist: bool = False) -> Outcome:
+        """Advance the open round, or a new one, as far as it goes now.
+
+        close: do not wait for further answers. insist: try a failed stage before its pause is
+        over. Raises what a failing stage raised, after recording it.
+        """
+        current = self.store.open_round() or self._open_round()
+        if current is None:
+            return Outcome("idle", None, "nothing is left to label: ingest more audio as pool")
+        number = current.number
+        while current is not None and current.stage is not None:
+            stage = current.stage
+            failures, retry_at = self.store.failures(number, stage)
+            if retry_at and not insist and _now() < datetime.fromisoformat(retry_at):
+                return Outcome(
+                    "paused",
+                    number,
+                    f"round {number}: {stage} failed {failures} times, next try at {retry_at}",
+                )
+            self.store.start_stage(number, stage)
+            try:
+                waiting = self._run(current, close)
+            except Exception as exc:
+                pause = min(FIRST_PAUSE * 2 ** min(failures, 10), LONGEST_PAUSE)
+                message = str(exc) if isinstance(exc, AlLoopError) else repr(exc)
+                self.store.fail_stage(number, stage, message, (_now() + pause).isoformat())
+                raise
+            if waiting:
+                return waiting
+            current = self.store.open_round()
+        return Outcome("recorded", number, f"round {number} is recorded")
+
+    def _run(self, current: Round, close: bool) -> Outcome | None:
+        """Run the current stage; an outcome comes back when there is something to wait for."""
+        assert current.stage is not None
+        if current.stage == "pull":
+            return self._pull(current, close)
+        self.say(f"round {current.number}: {current.stage}")
+        stages: dict[str, Callable[[Round], None]] = {
+            "score": self._score,
+            "select": self._select,
+            "push": self._push,
+            "merge": self._merge,
+            "train": self._train,
+            "evaluate": self._evaluate,
+            "promote": self._promote,
+            "record": self._record,
+        }
+        stages[current.stage](current)
+        return None
+
+    def _finishing(self, current: Round) -> AbstractContextManager[None]:
+        assert current.stage is not None
+        position = STAGES.index(current.stage) + 1
+        following = STAGES[position] if position < len(STAGES) else None
+        return self.store.finishing(current.number, current.stage, following)
+
+    # -- opening a round -------------------------------------------------------------------------
+
+    def _open_round(self) -> Round | None:
+        last = self.store.last_round()
+        number = 0 if last is None else last.number + 1
+        stage: Stage = "merge" if last is None else "score"
+        if last is not None and not self.store.pool():
+            return None
+        checkpoint_id = self.store.current_checkpoint_id() or self._create_base()
+        seed = int(content_hash([self.settings.seed, number])[:8], 16)
+        return self.store.start_round(
+            number, seed, stage, checkpoint_id, self.settings.model_dump_json()
+        )
+
+    def _create_base(self) -> str:
+        self.say(f"preparing {self.settings.model.checkpoint}")
+        with self.store.new_checkpoint_folder(BASE_FOLDER) as folder:
+            sidecar = self.recognizer().create_base(folder)
+        checkpoint = Checkpoint(content_hash(sidecar), f"checkpoints/{BASE_FOLDER}", None, sidecar)
+        self.store.put_checkpoint(checkpoint)
+        return checkpoint.id
+
+    # -- the stages ------------------------------------------------------------------------------
+
+    def _score(self, current: Round) -> None:
+        self._listen(current.checkpoint_id, self.store.pool())
+        with self._finishing(current):
+            pass
+
+    def _select(self, current: Round) -> None:
+        import numpy as np
+
+        from al_loop.acquisition.batch import select_batch
+        from al_loop.acquisition.functions import FUNCTIONS
+
+        rule = self.settings.select
+        heard = self.store.heard(current.checkpoint_id)
+        pool = [row for row in self.store.pool() if row.id in heard]
+        hypotheses = self.store.hypotheses(current.checkpoint_id, [row.id for row in pool])
+        rng = np.random.default_rng([current.seed, STAGES.index("select")])
+        batch = select_batch(
+            [row.id for row in pool],
+            np.array([row.duration_s for row in pool]),
+            FUNCTIONS[rule.acquisition]([hypotheses[row.id] for row in pool], rng),
+            rule.budget_s,
+            rule.control_share,
+            rng,
+        )
+        if not batch:
+            raise AlLoopError(
+                f"no clip fits into select.budget_s = {rule.budget_s}; the shortest in the pool "
+                f"has {min(row.duration_s for row in pool):.1f} s"
+            )
+        with self._finishing(current):
+            self.store.put_batch(current.number, batch)
+
+    def _push(self, current: Round) -> None:
+        tasks = self.store.unpushed(current.number, current.checkpoint_id)
+        if tasks:
+            for task_ids in self.oracle().push(tasks):
+                self.store.mark_pushed(task_ids)
+        with self._finishing(current):
+            self.store.set_pushed_at(current.number)
+
+    def _pull(self, current: Round, close: bool) -> Outcome | None:
+        pulled = self.oracle().pull(self.store.high_water)
+        self.store.take_annotations(pulled.annotations, pulled.refusals, pulled.high_water)
+        answered, total = self.store.answered(current.number)
+        rule = self.settings.label_studio
+        assert current.pushed_at is not None
+        closes_at = datetime.fromisoformat(current.pushed_at) + timedelta(
+            days=rule.close_after_days
+        )
+        needed = math.ceil(rule.close_share * total)
+        if answered < needed and not close and _now() < closes_at:
+            return Outcome(
+                "waiting",
+                current.number,
+                f"round {current.number} waits for annotators: {answered} of {total} tasks are "
+                f"answered, it goes on at {needed} or on {closes_at:%Y-%m-%d %H:%M} UTC",
+            )
+        with self._finishing(current):
+            pass
+        return None
+
+    def _merge(self, current: Round) -> None:
+        from al_loop.manifest import build_manifest
+
+        target = self.settings.model.language
+        weight = self.settings.mixture.in_house_weight
+        labels = [self.settle(answers) for answers in self.store.annotations().values()]
+        evaluation_ids = {row.id for row in self.store.evaluation_utterances()}
+        with self._finishing(current):
+            self.store.put_source(Source(IN_HOUSE, "in_house", target, weight))
+            self.store.put_labels(labels)
+            manifest = build_manifest(
+                self.store.training_examples(IN_HOUSE),
+                {source.name: source for source in self.store.sources()},
+                self.settings.mixture.policy,
+                evaluation_ids,
+            )
+            self.store.put_manifest(current.number, manifest)
+        for row in manifest.mixture:
+            self.say(
+                f"  {row.source}: {row.examples} examples, {row.duration_s / 60:.1f} min, "
+                f"weight {row.weight:g}, {row.realised_share:.0%} of draws"
+            )
+
+    def _train(self, current: Round) -> None:
+        import numpy as np
+
+        from al_loop.mixture import draw_epoch
+
+        assert current.manifest_id is not None
+        manifest = self.store.manifest(current.manifest_id)
+        if not manifest.examples:
+            self.say("  nothing is labelled yet, so there is nothing to train on")
+            with self._finishing(current):
+                pass
+            return
+        rule = self.settings.train
+        parent = self._parent(current)
+        candidate_id = content_hash(
+            {
+                "parent": parent.id,
+                "manifest": manifest.id,
+                "train": rule.model_dump(),
+                "model": self.settings.model.model_dump(),
+                "seed": current.seed,
+            }
+        )
+        rng = np.random.default_rng([current.seed, STAGES.index("train")])
+        policy = self.settings.mixture.policy
+        epochs = [
+            draw_epoch(manifest.examples, manifest.weights, policy, rng) for _ in range(rule.epochs)
+        ]
+        name = f"round-{current.number:03d}-{candidate_id[:12]}"
+        recognizer = self.recognizer()
+        with self.store.new_checkpoint_folder(name) as folder:
+            sidecar = self.engine.run(
+                lambda: recognizer.train(parent.path, epochs, rule, current.seed, folder)
+            )
+        sidecar = {**sidecar, "round": current.number, "manifest": manifest.id}
+        with self._finishing(current):
+            self.store.put_checkpoint(
+                Checkpoint(candidate_id, f"checkpoints/{name}", parent.id, sidecar)
+            )
+            self.store.set_candidate(current.number, candidate_id)
+
+    def _evaluate(self, current: Round) -> None:
+        from al_loop.evaluation import evaluate_sets
+
+        utterances = self.store.evaluation_utterances()
+        with_results = []
+        for checkpoint_id in filter(None, (current.checkpoint_id, current.candidate_id)):
+            self._listen(checkpoint_id, utterances)
+            heard = self.store.hypotheses(checkpoint_id, [row.id for row in utterances])
+            samples = self.settings.evaluate.bootstrap_samples
+            with_results.append(
+                (checkpoint_id, evaluate_sets(utterances, heard, current.seed, samples))
+            )
+        with self._finishing(current):
+            for checkpoint_id, evaluations in with_results:
+                self.store.put_evaluations(current.number, checkpoint_id, evaluations)
+
+    def _promote(self, current: Round) -> None:
+        from al_loop.evaluation import compare_sets
+        from al_loop.promotion import Decision, decide
+
+        if current.candidate_id is None:
+            decision = Decision(False, "no candidate: nothing was labelled")
+        else:
+            import numpy as np
+
+            utterances = self.store.evaluation_utterances()
+            ids = [row.id for row in utterances]
+            comparisons = compare_sets(
+                utterances,
+                self.store.hypotheses(current.checkpoint_id, ids),
+                self.store.hypotheses(current.candidate_id, ids),
+            )
+            decision = decide(
+                comparisons,
+                self.settings.model.language,
+                self.settings.promote.max_retention_loss,
+                np.random.default_rng([current.seed, STAGES.index("promote")]),
+                self.settings.evaluate.bootstrap_samples,
+            )
+        self.say(f"  {decision.reason}")
+        with self._finishing(current):
+            self.store.decide(current.number, decision.promoted, decision.reason)
+
+    def _record(self, current: Round) -> None:
+        with self._finishing(current):
+            pass
+
+    def _parent(self, current: Round) -> Checkpoint:
+        """The checkpoint that training starts from."""
+        parent = self.store.checkpoint(current.checkpoint_id)
+        assert parent is not None
+        while self.settings.train.start_from == "base" and parent.parent is not None:
+            older = self.store.checkpoint(parent.parent)
+            assert older is not None
+            parent = older
+        return parent
+
+    def _listen(self, checkpoint_id: str, utterances: Sequence[Utterance]) -> None:
+        """Decode what the checkpoint has not heard yet; every finished block is committed."""
+        heard = self.store.heard(checkpoint_id)
+        missing = [row for row in utterances if row.id not in heard]
+        if not missing:
+            return
+        checkpoint = self.store.checkpoint(checkpoint_id)
+        assert checkpoint is not None
+        recognizer = self.recognizer()
+        blocks = recognizer.blocks(missing)
+        done = 0
+        for hypotheses in self.engine.map(lambda: recognizer.listener(checkpoint.path), blocks):
+            self.store.add_hypotheses(checkpoint_id, hypotheses)
+            done += len(hypotheses)
+            self.say(f"  heard {done} of {len(missing)} clips")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,186 @@
+"""Rows become utterances, or refusals with a reason. Knows no SQL: it writes to a `Catalogue`.
+
+Refused are files that cannot be decoded or labelled, rows of a labelled split without a text, and
+duplicates. An evaluation set is stronger than its namesakes: its audio cannot enter training or
+the pool under any name, and audio that waits in the pool moves out of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Protocol
+
+import numpy as np
+
+from al_loop.audio import MAX_DURATION_S, SAMPLE_RATE, check, decode, sample_hash, write_flac
+from al_loop.errors import AudioError, ManifestError
+from al_loop.records import IN_HOUSE, Refusal, Source, SourceKind, Split, Utterance
+from al_loop.sources.rows import Row
+from al_loop.text import normalise
+
+BLOCK = 50
+"""Rows committed at once: what a killed ingest loses and does again."""
+
+
+class Catalogue(Protocol):
+    """What ingest needs of the store."""
+
+    def put_source(self, source: Source) -> None: ...
+    def find(self, utterance_id: str, sample_hash: str) -> Utterance | None: ...
+    def trained_on(self, utterance_id: str) -> bool: ...
+    def add(self, utterances: Iterable[Utterance], refusals: Iterable[Refusal]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What the user says of all rows; a row's own language, split and speaker come first."""
+
+    source: str
+    kind: SourceKind
+    language: str
+    split: Split
+    weight: float = 1.0
+
+
+@dataclass(slots=True)
+class Report:
+    """What became of the rows. `moved`: from the pool or a train split to an evaluation set."""
+
+    added: int = 0
+    known: int = 0
+    moved: int = 0
+    refusals: list[Refusal] = field(default_factory=list)
+
+
+def ingest(
+    rows: Iterable[Row],
+    intake: Intake,
+    catalogue: Catalogue,
+    root: Path,
+    tick: Callable[[], None] = lambda: None,
+) -> Report:
+    """Take `rows` into `catalogue`, their audio as 16 kHz FLAC into `root`/audio.
+
+    Every row is added, known already, or refused with its reason; one bad row stops no other.
+    Raises ManifestError when the source's name is reserved.
+    """
+    if intake.source == IN_HOUSE:
+        raise ManifestError(
+            f"source {IN_HOUSE!r} is made by the annotators' labels; choose another --source"
+        )
+    run = _Run(intake, catalogue, root)
+    pending = iter(rows)
+    while block := list(islice(pending, BLOCK)):
+        run.take_block(block, tick)
+    return run.report
+
+
+class _Known(Exception):
+    """The catalogue holds the row's utterance already, just as the row has it."""
+
+
+class _Run:
+    """One ingest: what was seen so far, and the report."""
+
+    def __init__(self, intake: Intake, catalogue: Catalogue, root: Path) -> None:
+        self.intake = intake
+        self.catalogue = catalogue
+        self.root = root
+        self.report = Report()
+        self.seen: dict[str, str] = {}
+        self.sources: set[str] = set()
+
+    def take_block(self, block: Sequence[Row], tick: Callable[[], None]) -> None:
+        utterances, refusals = [], []
+        for row in block:
+            tick()
+            try:
+                utterances.append(self._take(row))
+            except _Known:
+                self.report.known += 1
+            except AudioError as exc:
+                refusals.append(Refusal(row.origin, exc.reason, exc.detail))
+        self.catalogue.add(utterances, refusals)
+        self.report.added += len(utterances)
+        self.report.refusals += refusals
+
+    def _take(self, row: Row) -> Utterance:
+        """The row as an utterance whose audio is kept. Raises AudioError or _Known."""
+        if row.problem is not None or row.audio is None:
+            raise AudioError("bad_row", row.problem or "it names no audio file")
+        split: Split = row.split or self.intake.split
+        language = row.language or self.intake.language
+        text = None if split == "pool" else (row.text or "").strip()
+        if text is not None and not normalise(text):
+            raise AudioError("no_text", f"a {split} split needs a transcript of at least one word")
+        utterance_id, samples = _read(row.audio)
+        check(samples)
+        hashed = sample_hash(samples)
+        for key in (utterance_id, hashed):
+            if key in self.seen:
+                raise AudioError("duplicate", f"the same audio as {self.seen[key]}")
+            self.seen[key] = row.origin
+        utterance = Utterance(
+            id=utterance_id,
+            sample_hash=hashed,
+            audio=f"audio/{utterance_id[:2]}/{utterance_id}.flac",
+            duration_s=len(samples) / SAMPLE_RATE,
+            source=self._source(language),
+            language=language,
+            split=split,
+            text=text,
+            speaker=row.speaker,
+            origin=row.origin,
+        )
+        known = self.catalogue.find(utterance_id, hashed)
+        if known is not None:
+            return self._reconcile(known, utterance)
+        path = self.root / utterance.audio
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_flac(samples, path)
+        return utterance
+
+    def _source(self, language: str) -> str:
+        """The source's name, with the language behind it where a row's is not the command's."""
+        own = language == self.intake.language
+        name = self.intake.source if own else f"{self.intake.source}_{language}"
+        if name not in self.sources:
+            self.catalogue.put_source(Source(name, self.intake.kind, language, self.intake.weight))
+            self.sources.add(name)
+        return name
+
+    def _reconcile(self, known: Utterance, new: Utterance) -> Utterance:
+        """What to do with audio that the catalogue holds: nothing, refuse, or move it to a test."""
+        if (known.id, known.split, known.source) == (new.id, new.split, new.source):
+            if known.text == new.text:
+                raise _Known
+            raise AudioError("text_differs", f"taken in before with the text {known.text!r}")
+        if known.split == "test" and new.split != "test":
+            raise AudioError(
+                "in_evaluation_set", f"the same audio as {known.origin}, of {known.source}"
+            )
+        if known.split == "test" or new.split != "test":
+            raise AudioError("duplicate", f"the same audio as {known.origin}, of {known.source}")
+        if self.catalogue.trained_on(known.id):
+            raise AudioError(
+                "trained_on", f"a checkpoint has learned from the same audio, {known.origin}"
+            )
+        self.report.moved += 1
+        return replace(new, id=known.id, sample_hash=known.sample_hash, audio=known.audio)
+
+
+def _read(audio: Path | bytes) -> tuple[str, np.ndarray]:
+    """SHA-256 of the bytes, and the samples (T,) float32. Raises AudioError."""
+    if isinstance(audio, bytes):
+        with NamedTemporaryFile(suffix=".audio") as file:
+            file.write(audio)
+            file.flush()
+            return _read(Path(file.name))
+    samples = decode(audio, MAX_DURATION_S)
+    with audio.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest(), samples

@@ -1,0 +1,158 @@
+"""What can be ingested: folders, manifests, hub data sets, all as rows of one kind.
+
+Reads listings and metadata; decodes no audio and knows no database.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from al_loop.errors import ManifestError
+from al_loop.records import SPLITS, Split
+
+LABELS_OF_TEXT = ("transcription", "text", "sentence")
+"""Column names for the transcript: ours and the seed's, NeMo's, Common Voice's."""
+LABELS_OF_PATH = ("path", "audio_filepath", "audio")
+METADATA = {".csv", ".json", ".jsonl", ".md", ".tsv", ".txt"}
+"""Files that lie beside audio in a folder and are passed over without a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One thing to ingest. `audio` is a file or its bytes; None fields follow the command's."""
+
+    origin: str
+    audio: Path | bytes | None
+    text: str | None = None
+    language: str | None = None
+    split: Split | None = None
+    speaker: str | None = None
+    problem: str | None = None
+
+
+def read_rows(
+    place: str, hub_split: str = "train", text_column: str | None = None
+) -> Iterable[Row]:
+    """Rows of a folder, of a manifest (TSV, CSV, JSONL), or of a hub data set.
+
+    Raises ManifestError when `place` is none of them or its columns do not fit.
+    """
+    path = Path(place).expanduser()
+    if path.is_dir():
+        return list(_folder(path))
+    if path.suffix in {".tsv", ".csv"}:
+        return list(_table(path, "\t" if path.suffix == ".tsv" else ","))
+    if path.suffix in {".jsonl", ".json"}:
+        return list(_json_lines(path))
+    if path.exists() or place.count("/") > 1 or place.startswith((".", "/", "~")):
+        raise ManifestError(
+            f"{place}: expected a folder, a .tsv, .csv or .jsonl manifest, or a hub data set's id"
+        )
+    return _hub(place, hub_split, text_column)
+
+
+def _folder(folder: Path) -> Iterator[Row]:
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if hidden or path.is_dir() or path.suffix.lower() in METADATA:
+            continue
+        yield Row(str(path), path)
+
+
+class _PlainTabs(csv.excel_tab):
+    quoting = csv.QUOTE_NONE
+
+
+def _table(path: Path, delimiter: str) -> Iterator[Row]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            # a quotation mark in a TSV is part of the text, as in the seed's and Common Voice's
+            dialect = csv.excel if delimiter == "," else _PlainTabs
+            reader = csv.DictReader(file, dialect=dialect)
+            _need_path_column(path, reader.fieldnames or [])
+            for record in reader:
+                yield _manifest_row(path, reader.line_num, record)
+    except (OSError, UnicodeDecodeError, csv.Error) as exc:
+        raise ManifestError(f"{path}: cannot be read as UTF-8 text: {exc}") from exc
+
+
+def _json_lines(path: Path) -> Iterator[Row]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ManifestError(f"{path}: cannot be read as UTF-8 text: {exc}") from exc
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as exc:
+            yield Row(f"{path}:{number}", None, problem=f"not JSON: {exc}")
+            continue
+        if not isinstance(record, dict):
+            yield Row(f"{path}:{number}", None, problem="not a JSON object")
+            continue
+        yield _manifest_row(path, number, record)
+
+
+def _need_path_column(path: Path, columns: Any) -> None:
+    if not set(LABELS_OF_PATH) & set(columns):
+        raise ManifestError(
+            f"{path}: its columns are {', '.join(map(str, columns)) or '(none)'}; one of "
+            f"{', '.join(LABELS_OF_PATH)} is needed (is the delimiter right?)"
+        )
+
+
+def _manifest_row(manifest: Path, line: int, record: Mapping[str, Any]) -> Row:
+    origin = f"{manifest}:{line}"
+    values = {str(key): value for key, value in record.items() if value not in (None, "")}
+    if any(
+        key == "None" or not isinstance(value, str | int | float) for key, value in values.items()
+    ):
+        return Row(origin, None, problem="it has more fields than the header, or nested ones")
+    named = next((str(values[key]) for key in LABELS_OF_PATH if key in values), None)
+    if named is None:
+        return Row(origin, None, problem="it names no audio file")
+    split = str(values["split"]) if "split" in values else None
+    if split is not None and split not in SPLITS:
+        return Row(origin, None, problem=f"split {split!r} is none of {', '.join(SPLITS)}")
+    return Row(
+        origin,
+        manifest.parent / named,
+        text=next((str(values[key]) for key in LABELS_OF_TEXT if key in values), None),
+        language=str(values["language"]) if "language" in values else None,
+        split=split,
+        speaker=str(values["speaker"]) if "speaker" in values else None,
+    )
+
+
+def _hub(name: str, hub_split: str, text_column: str | None) -> Iterator[Row]:
+    import datasets
+
+    repository, _, configuration = name.partition(":")
+    try:
+        data = datasets.load_dataset(repository, configuration or None, split=hub_split)
+    except Exception as exc:  # datasets raises many unrelated types: offline, absent, gated, …
+        raise ManifestError(
+            f"{name}: neither a folder nor a manifest here, and the hub gives no data set of that "
+            f"name ({type(exc).__name__}: {exc})"
+        ) from exc
+    audio = next(
+        (key for key, kind in data.features.items() if isinstance(kind, datasets.Audio)), None
+    )
+    if audio is None:
+        raise ManifestError(f"{name}: no audio column among {', '.join(data.features)}")
+    text = text_column or next((key for key in LABELS_OF_TEXT if key in data.features), None)
+    # the Audio feature would decode with torchcodec: take the bytes instead
+    for index, record in enumerate(data.cast_column(audio, datasets.Audio(decode=False))):
+        held = record[audio]
+        yield Row(
+            f"{name}/{hub_split}/{index}",
+            held["bytes"] if held["bytes"] is not None else Path(held["path"]),
+            text=record[text] if text else None,
+        )

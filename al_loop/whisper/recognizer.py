@@ -1,0 +1,160 @@
+"""The port `Recognizer` of `al_loop.round`, on Whisper. Knows no database and no Label Studio."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from transformers.utils import logging as transformers_logging
+
+from al_loop.config import ModelSettings, TrainSettings
+from al_loop.records import Example, Hypothesis, Utterance
+from al_loop.whisper.checkpoints import Whisper, load, save, weights_hash
+from al_loop.whisper.decode import compression_ratio, decode_batch
+from al_loop.whisper.features import (
+    POSITIONS_PER_S,
+    accept_short_windows,
+    log_mel,
+    window_s,
+)
+from al_loop.whisper.languages import Language, ensure_language, prompt_ids
+from al_loop.whisper.training import Clip, micro_batches, train
+
+LIBRARIES = ("torch", "transformers", "accelerate", "numpy")
+
+
+class WhisperRecognizer:
+    """Decodes and trains Whisper checkpoints that lie under `root`, the workspace."""
+
+    def __init__(self, root: Path, settings: ModelSettings) -> None:
+        self.root = root
+        self.settings = settings
+        self.device = _device(settings.device)
+        transformers_logging.set_verbosity_error()
+        transformers_logging.disable_progress_bar()
+
+    def create_base(self, folder: Path) -> Mapping[str, Any]:
+        """Write the starting model, with the target language's token, into `folder`."""
+        whisper = load(self.settings.checkpoint)
+        language = Language(self.settings.language, self.settings.donor)
+        added = ensure_language(whisper.model, whisper.tokenizer, language)
+        sidecar = {
+            "made_from": self.settings.checkpoint,
+            "language": self.settings.language,
+            "token_started_from": self.settings.donor if added else None,
+            "versions": versions(),
+        }
+        save(whisper, folder, sidecar)
+        return {**sidecar, "weights_sha256": weights_hash(folder)}
+
+    def blocks(self, utterances: Sequence[Utterance]) -> list[list[Utterance]]:
+        """Utterances in blocks of one window each, none longer than `batch_s` seconds in all."""
+        grouped: dict[float, list[Utterance]] = {}
+        for row in utterances:
+            grouped.setdefault(self._window(row.duration_s), []).append(row)
+        blocks = []
+        for window, rows in sorted(grouped.items()):
+            size = max(int(self.settings.batch_s / window), 1)
+            blocks += [rows[start : start + size] for start in range(0, len(rows), size)]
+        return blocks
+
+    def listener(self, checkpoint: str) -> Callable[[Sequence[Utterance]], list[Hypothesis]]:
+        """A function that decodes one block with the checkpoint in the folder of that name."""
+        whisper = self._load(checkpoint)
+
+        def listen(block: Sequence[Utterance]) -> list[Hypothesis]:
+            window = self._window(block[0].duration_s)
+            decoded = decode_batch(
+                whisper.model,
+                log_mel(whisper.features, [self.root / row.audio for row in block], window),
+                [prompt_ids(whisper.model, row.language) for row in block],
+                [round(row.duration_s * POSITIONS_PER_S) for row in block],
+                window,
+            )
+            texts = [whisper.tokenizer.decode(row.tokens).strip() for row in decoded]
+            return [
+                Hypothesis(
+                    utterance_id=utterance.id,
+                    text=text,
+                    token_count=len(row.tokens),
+                    mean_log_prob=row.mean_log_prob,
+                    mean_token_entropy=row.mean_token_entropy,
+                    no_speech_prob=row.no_speech_prob,
+                    compression_ratio=compression_ratio(text),
+                    embedding=row.embedding.numpy(),
+                )
+                for utterance, row, text in zip(block, decoded, texts, strict=True)
+            ]
+
+        return listen
+
+    def train(
+        self,
+        checkpoint: str,
+        epochs: Sequence[Sequence[Example]],
+        settings: TrainSettings,
+        seed: int,
+        folder: Path,
+    ) -> Mapping[str, Any]:
+        """Train from `checkpoint` on the epochs' draws; write weights and sidecar into `folder`."""
+        rng = np.random.default_rng(seed)
+        batches = [
+            batch
+            for draws in epochs
+            for batch in micro_batches(
+                [self._clip(row) for row in draws],
+                settings.batch_size,
+                rng,
+            )
+        ]
+        whisper = self._load(checkpoint)
+        with TemporaryDirectory() as scratch:
+            run = train(whisper, batches, settings, seed, self.device, Path(scratch))
+        sidecar = {
+            "made_from": checkpoint,
+            "language": self.settings.language,
+            "settings": settings.model_dump(),
+            "seed": seed,
+            "draws": sum(len(draws) for draws in epochs),
+            "steps": len(run.loss),
+            "mean_grad_norm": float(np.mean(run.grad_norm)),
+            "log": {
+                "loss": run.loss,
+                "grad_norm": run.grad_norm,
+                "learning_rate": run.learning_rate,
+            },
+            "device": self.device,
+            "versions": versions(),
+        }
+        save(whisper, folder, sidecar)
+        return {**sidecar, "weights_sha256": weights_hash(folder)}
+
+    def _clip(self, row: Example) -> Clip:
+        return Clip(self.root / row.audio, row.text, row.language, self._window(row.duration_s))
+
+    def _window(self, duration_s: float) -> float:
+        return window_s(duration_s, self.settings.padding_s, self.settings.bucket_s)
+
+    def _load(self, checkpoint: str) -> Whisper:
+        whisper = load(str(self.root / checkpoint))
+        accept_short_windows(whisper.model)
+        whisper.model.to(self.device)
+        return whisper
+
+
+def versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
+
+
+def _device(wanted: str) -> str:
+    if wanted != "auto":
+        return wanted
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"

@@ -1,0 +1,167 @@
+"""The schema of a workspace's database, one numbered step after another.
+
+A released step is never edited; a change is a new step. `tests/storage/test_migrations.py` pins
+the columns. Knows SQL and nothing of what the loop does with it.
+"""
+
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
+
+migrations = Migrations("al_loop")
+
+SCHEMA = """
+CREATE TABLE workspace (
+    id TEXT PRIMARY KEY,             -- random, made once; marks our project in Label Studio
+    created_at TEXT NOT NULL,
+    server TEXT,                     -- which Label Studio, as the configuration names it
+    project_id INTEGER,              -- its id of that project
+    high_water TEXT                  -- the next pull asks for tasks changed since then
+) STRICT;
+CREATE TABLE sources (
+    name TEXT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    language TEXT NOT NULL,
+    weight REAL NOT NULL
+) STRICT;
+CREATE TABLE utterances (
+    id TEXT PRIMARY KEY,             -- SHA-256 of the file's bytes
+    sample_hash TEXT NOT NULL UNIQUE,-- SHA-256 of its 16 kHz mono samples
+    audio TEXT NOT NULL,             -- path in the workspace
+    duration_s REAL NOT NULL,
+    source TEXT NOT NULL REFERENCES sources(name),
+    language TEXT NOT NULL,
+    split TEXT NOT NULL CHECK (split IN ('pool', 'train', 'test')),
+    text TEXT,
+    speaker TEXT,
+    origin TEXT NOT NULL             -- where it was ingested from
+) STRICT;
+CREATE INDEX utterances_by_split ON utterances (split, source);
+CREATE TABLE refusals (
+    origin TEXT NOT NULL,            -- a file, a manifest's row, or a task
+    reason TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    refused_at TEXT NOT NULL,
+    PRIMARY KEY (origin, reason)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE checkpoints (
+    id TEXT PRIMARY KEY,             -- hash of all that made it
+    path TEXT NOT NULL,
+    parent TEXT REFERENCES checkpoints(id),
+    sidecar TEXT NOT NULL,           -- JSON
+    created_at TEXT NOT NULL
+) STRICT;
+CREATE TABLE rounds (
+    number INTEGER PRIMARY KEY,
+    seed INTEGER NOT NULL,
+    settings TEXT NOT NULL,          -- JSON, as they were when the round was opened
+    stage TEXT,                      -- the next one to run; NULL: recorded
+    checkpoint_id TEXT NOT NULL REFERENCES checkpoints(id),
+    candidate_id TEXT REFERENCES checkpoints(id),
+    manifest_id TEXT REFERENCES manifests(id),
+    promoted INTEGER,                -- 1, 0, or NULL before the decision
+    decision TEXT,                   -- the reason in words
+    opened_at TEXT NOT NULL,
+    pushed_at TEXT,
+    recorded_at TEXT
+) STRICT;
+CREATE TABLE stage_runs (
+    round INTEGER NOT NULL REFERENCES rounds(number),
+    stage TEXT NOT NULL,
+    started_at TEXT NOT NULL,
+    finished_at TEXT,
+    failures INTEGER NOT NULL DEFAULT 0,
+    error TEXT,                      -- the last failure's message
+    retry_at TEXT,                   -- not before then, unless somebody asks
+    PRIMARY KEY (round, stage)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE hypotheses (
+    checkpoint_id TEXT NOT NULL REFERENCES checkpoints(id),
+    utterance_id TEXT NOT NULL REFERENCES utterances(id),
+    text TEXT NOT NULL,
+    token_count INTEGER NOT NULL,
+    mean_log_prob REAL NOT NULL,
+    mean_token_entropy REAL NOT NULL,
+    no_speech_prob REAL NOT NULL,
+    compression_ratio REAL NOT NULL,
+    embedding BLOB NOT NULL,         -- little-endian float32
+    PRIMARY KEY (checkpoint_id, utterance_id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE query_batches (
+    utterance_id TEXT PRIMARY KEY REFERENCES utterances(id),
+    round INTEGER NOT NULL REFERENCES rounds(number),
+    rank INTEGER NOT NULL,
+    acquisition_score REAL NOT NULL,
+    arm TEXT NOT NULL CHECK (arm IN ('acquired', 'control')),
+    task_id TEXT,                    -- Label Studio's id; NULL until pushed
+    UNIQUE (round, rank)
+) STRICT;
+CREATE TABLE annotations (
+    id TEXT PRIMARY KEY,             -- Label Studio's id
+    task_id TEXT NOT NULL,
+    utterance_id TEXT NOT NULL REFERENCES utterances(id),
+    annotator TEXT NOT NULL,
+    text TEXT,
+    verdict TEXT,
+    lead_time_s REAL,
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL,
+    CHECK ((text IS NULL) <> (verdict IS NULL))
+) STRICT;
+CREATE INDEX annotations_by_utterance ON annotations (utterance_id);
+CREATE TABLE labels (
+    utterance_id TEXT PRIMARY KEY REFERENCES utterances(id),
+    text TEXT,
+    verdict TEXT,
+    annotation_ids TEXT NOT NULL,    -- JSON array
+    settled_at TEXT NOT NULL,
+    CHECK ((text IS NULL) <> (verdict IS NULL))
+) STRICT;
+CREATE TABLE manifests (
+    id TEXT PRIMARY KEY,             -- hash of its examples, weights and policy
+    created_at TEXT NOT NULL
+) STRICT;
+CREATE TABLE manifest_examples (
+    manifest_id TEXT NOT NULL REFERENCES manifests(id),
+    utterance_id TEXT NOT NULL REFERENCES utterances(id),
+    source TEXT NOT NULL,
+    text TEXT NOT NULL,
+    PRIMARY KEY (manifest_id, utterance_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX manifest_examples_by_utterance ON manifest_examples (utterance_id);
+CREATE TABLE mixtures (
+    manifest_id TEXT NOT NULL REFERENCES manifests(id),
+    source TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    language TEXT NOT NULL,
+    weight REAL NOT NULL,
+    examples INTEGER NOT NULL,
+    duration_s REAL NOT NULL,
+    target_share REAL NOT NULL,
+    realised_share REAL NOT NULL,
+    most_repeats INTEGER NOT NULL,
+    PRIMARY KEY (manifest_id, source)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE evaluations (
+    round INTEGER NOT NULL REFERENCES rounds(number),
+    checkpoint_id TEXT NOT NULL REFERENCES checkpoints(id),
+    evaluation_set TEXT NOT NULL,
+    language TEXT NOT NULL,
+    utterances INTEGER NOT NULL,
+    words INTEGER NOT NULL,
+    wer REAL NOT NULL,
+    wer_low REAL NOT NULL,
+    wer_high REAL NOT NULL,
+    cer REAL NOT NULL,
+    cer_low REAL NOT NULL,
+    cer_high REAL NOT NULL,
+    normaliser TEXT NOT NULL,
+    PRIMARY KEY (round, checkpoint_id, evaluation_set)
+) STRICT, WITHOUT ROWID;
+"""
+
+
+@migrations()
+def m001_initial(db: Database) -> None:
+    for statement in SCHEMA.split(";\n"):
+        if statement.strip():
+            db.execute(statement)

@@ -1,0 +1,517 @@
+"""The one writer of a workspace's database. Knows SQL; knows neither torch nor Label Studio.
+
+Each public method that writes is one transaction, so a process killed at any instant leaves the
+state before it or after it. Writes that other processes may repeat after a kill are upserts.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sqlite_utils
+
+from al_loop.errors import WorkspaceError
+from al_loop.records import (
+    Annotation,
+    Checkpoint,
+    Choice,
+    Evaluation,
+    Example,
+    Hypothesis,
+    Label,
+    Manifest,
+    MixtureRow,
+    Refusal,
+    Round,
+    Source,
+    Stage,
+    Task,
+    Utterance,
+)
+from storage.migrations import migrations
+from storage.workspace import Workspace, whole_folder
+
+BUSY_TIMEOUT_MS = 30_000
+ROUND_COLUMNS = (
+    "number, seed, stage, checkpoint_id, candidate_id, manifest_id, opened_at, pushed_at"
+)
+EXAMPLE_COLUMNS = "u.id, u.audio, u.duration_s, u.source, u.language, u.text"
+UTTERANCE_COLUMNS = (
+    "id, sample_hash, audio, duration_s, source, language, split, text, speaker, origin"
+)
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+class Store:
+    """All that the loop remembers. Migrates the database when it is made."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        workspace.create_folders()
+        self.db = sqlite_utils.Database(str(workspace.database))
+        self.db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        self.db.enable_wal()
+        self.db.execute("PRAGMA foreign_keys = ON")
+        if migrations.pending(self.db):
+            migrations.apply(self.db)
+        with self.db.atomic():
+            self.db.execute(
+                "INSERT INTO workspace (id, created_at) SELECT ?, ? "
+                "WHERE NOT EXISTS (SELECT 1 FROM workspace)",
+                [uuid.uuid4().hex, now()],
+            )
+
+    def close(self) -> None:
+        self.db.close()
+
+    # -- the workspace and its catalogue ---------------------------------------------------------
+
+    @property
+    def workspace_id(self) -> str:
+        return str(self._row("SELECT id FROM workspace")[0])
+
+    @property
+    def project_id(self) -> int | None:
+        return self._row("SELECT project_id FROM workspace")[0]
+
+    def set_project(self, server: str, project_id: int) -> None:
+        """Remember Label Studio's project; a new one is pulled from its beginning."""
+        with self.db.atomic():
+            self.db.execute(
+                "UPDATE workspace SET server = ?1, project_id = ?2, high_water = NULL "
+                "WHERE server IS NOT ?1 OR project_id IS NOT ?2",
+                [server, project_id],
+            )
+
+    def put_source(self, source: Source) -> None:
+        """Add a source, or change its weight. Its kind and language are fixed once it exists."""
+        known = self.source(source.name)
+        if known and (known.kind, known.language) != (source.kind, source.language):
+            raise WorkspaceError(
+                f"source {source.name!r} is already {known.kind} in {known.language}, "
+                f"not {source.kind} in {source.language}; give this data another --source"
+            )
+        with self.db.atomic():
+            self.db.table("sources").upsert(asdict(source), pk="name")
+
+    def source(self, name: str) -> Source | None:
+        rows = self.db.execute(
+            "SELECT name, kind, language, weight FROM sources WHERE name = ?", [name]
+        ).fetchall()
+        return Source(*rows[0]) if rows else None
+
+    def sources(self) -> list[Source]:
+        rows = self.db.execute("SELECT name, kind, language, weight FROM sources ORDER BY name")
+        return [Source(*row) for row in rows]
+
+    def find(self, utterance_id: str, sample_hash: str) -> Utterance | None:
+        """The utterance with these bytes, or with these samples in another encoding."""
+        rows = self.db.execute(
+            f"SELECT {UTTERANCE_COLUMNS} FROM utterances WHERE id = ? OR sample_hash = ?",
+            [utterance_id, sample_hash],
+        ).fetchall()
+        return Utterance(*rows[0]) if rows else None
+
+    def trained_on(self, utterance_id: str) -> bool:
+        return bool(
+            self.db.execute(
+                "SELECT 1 FROM manifest_examples WHERE utterance_id = ? LIMIT 1", [utterance_id]
+            ).fetchall()
+        )
+
+    def add(self, utterances: Iterable[Utterance], refusals: Iterable[Refusal]) -> None:
+        """Take in one block of ingested rows. An utterance that is known is overwritten."""
+        with self.db.atomic():
+            self.db.table("utterances").upsert_all((asdict(row) for row in utterances), pk="id")
+            self._refuse(refusals)
+
+    def _refuse(self, refusals: Iterable[Refusal]) -> None:
+        self.db.table("refusals").upsert_all(
+            ({**asdict(row), "refused_at": now()} for row in refusals), pk=("origin", "reason")
+        )
+
+    # -- rounds and their stages -----------------------------------------------------------------
+
+    def open_round(self) -> Round | None:
+        """The round that is under way, if any."""
+        return self._round("WHERE stage IS NOT NULL ORDER BY number DESC LIMIT 1")
+
+    def last_round(self) -> Round | None:
+        return self._round("ORDER BY number DESC LIMIT 1")
+
+    def _round(self, where: str) -> Round | None:
+        rows = self.db.execute(f"SELECT {ROUND_COLUMNS} FROM rounds {where}").fetchall()
+        return Round(*rows[0]) if rows else None
+
+    def start_round(
+        self, number: int, seed: int, stage: Stage, checkpoint_id: str, settings: str
+    ) -> Round:
+        with self.db.atomic():
+            self.db.table("rounds").insert(
+                {
+                    "number": number,
+                    "seed": seed,
+                    "settings": settings,
+                    "stage": stage,
+                    "checkpoint_id": checkpoint_id,
+                    "opened_at": now(),
+                }
+            )
+        opened = self.open_round()
+        assert opened is not None
+        return opened
+
+    def start_stage(self, round_number: int, stage: Stage) -> None:
+        with self.db.atomic():
+            self.db.execute(
+                "INSERT INTO stage_runs (round, stage, started_at) VALUES (?, ?, ?) "
+                "ON CONFLICT DO NOTHING",
+                [round_number, stage, now()],
+            )
+
+    def fail_stage(self, round_number: int, stage: Stage, error: str, retry_at: str) -> None:
+        with self.db.atomic():
+            self.db.execute(
+                "UPDATE stage_runs SET failures = failures + 1, error = ?, retry_at = ? "
+                "WHERE round = ? AND stage = ?",
+                [error, retry_at, round_number, stage],
+            )
+
+    def failures(self, round_number: int, stage: Stage) -> tuple[int, str | None]:
+        """How often the stage failed since it last succeeded, and when it may be tried again."""
+        rows = self.db.execute(
+            "SELECT failures, retry_at FROM stage_runs WHERE round = ? AND stage = ?",
+            [round_number, stage],
+        ).fetchall()
+        return rows[0] if rows else (0, None)
+
+    @contextmanager
+    def finishing(self, round_number: int, stage: Stage, following: Stage | None) -> Iterator[None]:
+        """One transaction that holds a stage's results and the step to the following stage."""
+        with self.db.atomic():
+            yield
+            self.db.execute(
+                "UPDATE stage_runs SET finished_at = ?, failures = 0, error = NULL, "
+                "retry_at = NULL WHERE round = ? AND stage = ?",
+                [now(), round_number, stage],
+            )
+            self.db.execute(
+                "UPDATE rounds SET stage = ?, recorded_at = ? WHERE number = ?",
+                [following, None if following else now(), round_number],
+            )
+
+    # -- score and select ------------------------------------------------------------------------
+
+    def pool(self) -> list[Utterance]:
+        """Utterances that may be chosen: in the pool, in no batch yet, not labelled."""
+        return self._utterances(
+            "WHERE split = 'pool' AND id NOT IN (SELECT utterance_id FROM query_batches) "
+            "AND id NOT IN (SELECT utterance_id FROM labels)"
+        )
+
+    def evaluation_utterances(self) -> list[Utterance]:
+        return self._utterances("WHERE split = 'test'")
+
+    def _utterances(self, where: str) -> list[Utterance]:
+        rows = self.db.execute(f"SELECT {UTTERANCE_COLUMNS} FROM utterances {where} ORDER BY id")
+        return [Utterance(*row) for row in rows]
+
+    def heard(self, checkpoint_id: str) -> set[str]:
+        """Ids of the utterances that this checkpoint has decoded."""
+        rows = self.db.execute(
+            "SELECT utterance_id FROM hypotheses WHERE checkpoint_id = ?", [checkpoint_id]
+        )
+        return {row[0] for row in rows}
+
+    def add_hypotheses(self, checkpoint_id: str, hypotheses: Iterable[Hypothesis]) -> None:
+        with self.db.atomic():
+            self.db.table("hypotheses").upsert_all(
+                (
+                    {
+                        "checkpoint_id": checkpoint_id,
+                        **{name: getattr(row, name) for name in HYPOTHESIS_COLUMNS},
+                        "embedding": np.asarray(row.embedding, dtype="<f4").tobytes(),
+                    }
+                    for row in hypotheses
+                ),
+                pk=("checkpoint_id", "utterance_id"),
+            )
+
+    def hypotheses(self, checkpoint_id: str, utterance_ids: Iterable[str]) -> dict[str, Hypothesis]:
+        """What the checkpoint heard in those utterances, by utterance id."""
+        columns = ", ".join(f"h.{name}" for name in HYPOTHESIS_COLUMNS)
+        rows = self.db.execute(
+            f"SELECT {columns}, h.embedding FROM json_each(?) wanted "
+            "JOIN hypotheses h ON h.utterance_id = wanted.value WHERE h.checkpoint_id = ?",
+            [json.dumps(list(utterance_ids)), checkpoint_id],
+        )
+        return {
+            row[0]: Hypothesis(
+                **dict(zip(HYPOTHESIS_COLUMNS, row, strict=False)),
+                embedding=np.frombuffer(row[-1], dtype="<f4"),
+            )
+            for row in rows
+        }
+
+    def put_batch(self, round_number: int, choices: Iterable[Choice]) -> None:
+        with self.db.atomic():
+            self.db.table("query_batches").insert_all(
+                {"round": round_number, **asdict(choice)} for choice in choices
+            )
+
+    # -- push and pull ---------------------------------------------------------------------------
+
+    def unpushed(self, round_number: int, checkpoint_id: str) -> list[Task]:
+        """The batch's tasks that Label Studio is not known to hold, most valuable first."""
+        rows = self.db.execute(
+            "SELECT b.utterance_id, b.round, b.rank, u.audio, u.duration_s, h.text, "
+            "b.acquisition_score FROM query_batches b JOIN utterances u ON u.id = b.utterance_id "
+            "JOIN hypotheses h ON h.utterance_id = b.utterance_id AND h.checkpoint_id = ? "
+            "WHERE b.round = ? AND b.task_id IS NULL ORDER BY b.rank",
+            [checkpoint_id, round_number],
+        )
+        return [Task(*row) for row in rows]
+
+    def mark_pushed(self, task_ids: Mapping[str, str]) -> None:
+        """Remember Label Studio's task id of each utterance."""
+        with self.db.atomic():
+            for utterance_id, task_id in task_ids.items():
+                self.db.execute(
+                    "UPDATE query_batches SET task_id = ? WHERE utterance_id = ?",
+                    [task_id, utterance_id],
+                )
+
+    def set_pushed_at(self, round_number: int) -> None:
+        with self.db.atomic():
+            self.db.execute(
+                "UPDATE rounds SET pushed_at = ? WHERE number = ?", [now(), round_number]
+            )
+
+    @property
+    def high_water(self) -> str | None:
+        return self._row("SELECT high_water FROM workspace")[0]
+
+    def take_annotations(
+        self,
+        annotations: Sequence[Annotation],
+        refusals: Iterable[Refusal],
+        high_water: str | None,
+    ) -> None:
+        """Keep what a pull brought, and from where the next one starts.
+
+        An answer about an utterance that this workspace does not hold is refused.
+        """
+        known = {
+            row[0]
+            for row in self.db.execute(
+                "SELECT id FROM utterances WHERE id IN (SELECT value FROM json_each(?))",
+                [json.dumps([row.utterance_id for row in annotations])],
+            )
+        }
+        strangers = [
+            Refusal(
+                f"task {row.task_id}",
+                "unknown_utterance",
+                f"annotation {row.id} is about {row.utterance_id}, not in this workspace",
+            )
+            for row in annotations
+            if row.utterance_id not in known
+        ]
+        with self.db.atomic():
+            self.db.table("annotations").upsert_all(
+                (asdict(row) for row in annotations if row.utterance_id in known), pk="id"
+            )
+            self._refuse([*refusals, *strangers])
+            self.db.execute("UPDATE workspace SET high_water = ?", [high_water])
+
+    def answered(self, round_number: int) -> tuple[int, int]:
+        """How many of the batch's utterances have an answer, and how many it has."""
+        return self._row(
+            "SELECT count(DISTINCT a.utterance_id), count(DISTINCT b.utterance_id) "
+            "FROM query_batches b LEFT JOIN annotations a ON a.utterance_id = b.utterance_id "
+            "WHERE b.round = ?",
+            [round_number],
+        )
+
+    # -- merge and train -------------------------------------------------------------------------
+
+    def annotations(self) -> dict[str, list[Annotation]]:
+        """All annotations, by utterance id."""
+        rows = self.db.execute(
+            "SELECT id, task_id, utterance_id, annotator, text, verdict, lead_time_s, "
+            "created_at, updated_at FROM annotations ORDER BY utterance_id, updated_at, id"
+        )
+        grouped: dict[str, list[Annotation]] = {}
+        for row in rows:
+            grouped.setdefault(row[2], []).append(Annotation(*row))
+        return grouped
+
+    def put_labels(self, labels: Iterable[Label]) -> None:
+        with self.db.atomic():
+            self.db.table("labels").upsert_all(
+                (
+                    {
+                        "utterance_id": label.utterance_id,
+                        "text": label.text,
+                        "verdict": label.verdict,
+                        "annotation_ids": json.dumps(list(label.annotation_ids)),
+                        "settled_at": now(),
+                    }
+                    for label in labels
+                ),
+                pk="utterance_id",
+            )
+
+    def training_examples(self, in_house_source: str) -> list[Example]:
+        """Every example that may be trained on: the train splits, and the in-house labels.
+
+        Utterances of an evaluation set are never among them, labelled or not.
+        """
+        rows = self.db.execute(
+            f"SELECT {EXAMPLE_COLUMNS} FROM utterances u WHERE u.split = 'train' "
+            "UNION ALL SELECT u.id, u.audio, u.duration_s, ?, u.language, l.text "
+            "FROM labels l JOIN utterances u ON u.id = l.utterance_id "
+            "WHERE u.split = 'pool' AND l.text IS NOT NULL ORDER BY 1",
+            [in_house_source],
+        )
+        return [Example(*row) for row in rows]
+
+    def put_manifest(self, round_number: int, manifest: Manifest) -> None:
+        with self.db.atomic():
+            self.db.table("manifests").insert(
+                {"id": manifest.id, "created_at": now()}, pk="id", ignore=True
+            )
+            self.db.table("manifest_examples").insert_all(
+                (
+                    {
+                        "manifest_id": manifest.id,
+                        "utterance_id": example.utterance_id,
+                        "source": example.source,
+                        "text": example.text,
+                    }
+                    for example in manifest.examples
+                ),
+                pk=("manifest_id", "utterance_id"),
+                ignore=True,
+            )
+            self.db.table("mixtures").insert_all(
+                ({"manifest_id": manifest.id, **asdict(row)} for row in manifest.mixture),
+                pk=("manifest_id", "source"),
+                ignore=True,
+            )
+            self.db.execute(
+                "UPDATE rounds SET manifest_id = ? WHERE number = ?", [manifest.id, round_number]
+            )
+
+    def manifest(self, manifest_id: str) -> Manifest:
+        examples = self.db.execute(
+            "SELECT u.id, u.audio, u.duration_s, m.source, u.language, m.text "
+            "FROM manifest_examples m JOIN utterances u ON u.id = m.utterance_id "
+            "WHERE m.manifest_id = ? ORDER BY u.id",
+            [manifest_id],
+        )
+        rows = self.db.execute(
+            "SELECT source, kind, language, weight, examples, duration_s, target_share, "
+            "realised_share, most_repeats FROM mixtures WHERE manifest_id = ? ORDER BY source",
+            [manifest_id],
+        )
+        mixture = [MixtureRow(*row) for row in rows]
+        return Manifest(
+            manifest_id,
+            [Example(*row) for row in examples],
+            {row.source: row.weight for row in mixture},
+            mixture,
+        )
+
+    @contextmanager
+    def new_checkpoint_folder(self, name: str) -> Iterator[Path]:
+        """A folder under `checkpoints/` that appears under its name only when it is whole."""
+        target = self.workspace.checkpoints / name
+        shutil.rmtree(target, ignore_errors=True)  # whole, but never recorded
+        with whole_folder(target) as folder:
+            yield folder
+
+    def checkpoint(self, checkpoint_id: str) -> Checkpoint | None:
+        rows = self.db.execute(
+            "SELECT id, path, parent, sidecar FROM checkpoints WHERE id = ?", [checkpoint_id]
+        ).fetchall()
+        if not rows:
+            return None
+        found_id, path, parent, sidecar = rows[0]
+        return Checkpoint(found_id, path, parent, json.loads(sidecar))
+
+    def put_checkpoint(self, checkpoint: Checkpoint) -> None:
+        with self.db.atomic():
+            self.db.table("checkpoints").insert(
+                {
+                    "id": checkpoint.id,
+                    "path": checkpoint.path,
+                    "parent": checkpoint.parent,
+                    "sidecar": json.dumps(checkpoint.sidecar, ensure_ascii=False),
+                    "created_at": now(),
+                },
+                pk="id",
+                ignore=True,
+            )
+
+    def set_candidate(self, round_number: int, checkpoint_id: str) -> None:
+        with self.db.atomic():
+            self.db.execute(
+                "UPDATE rounds SET candidate_id = ? WHERE number = ?",
+                [checkpoint_id, round_number],
+            )
+
+    # -- evaluate, promote, record ---------------------------------------------------------------
+
+    def put_evaluations(
+        self, round_number: int, checkpoint_id: str, evaluations: Iterable[Evaluation]
+    ) -> None:
+        with self.db.atomic():
+            self.db.table("evaluations").upsert_all(
+                (
+                    {"round": round_number, "checkpoint_id": checkpoint_id, **asdict(row)}
+                    for row in evaluations
+                ),
+                pk=("round", "checkpoint_id", "evaluation_set"),
+            )
+
+    def decide(self, round_number: int, promoted: bool, decision: str) -> None:
+        with self.db.atomic():
+            self.db.execute(
+                "UPDATE rounds SET promoted = ?, decision = ? WHERE number = ?",
+                [int(promoted), decision, round_number],
+            )
+
+    def current_checkpoint_id(self) -> str | None:
+        """The checkpoint in use: the last promoted one, or that with which the loop began."""
+        rows = self.db.execute(
+            "SELECT coalesce((SELECT candidate_id FROM rounds WHERE promoted = 1 "
+            "ORDER BY number DESC LIMIT 1), (SELECT checkpoint_id FROM rounds WHERE number = 0))"
+        ).fetchall()
+        return rows[0][0]
+
+    def _row(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
+        return self.db.execute(sql, parameters).fetchone()
+
+
+HYPOTHESIS_COLUMNS = (
+    "utterance_id",
+    "text",
+    "token_count",
+    "mean_log_prob",
+    "mean_token_entropy",
+    "no_speech_prob",
+    "compression_ratio",
+)

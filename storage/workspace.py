@@ -1,0 +1,82 @@
+"""A workspace's folders. Knows where things lie, not what is in them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from al_loop.errors import WorkspaceError
+
+CONFIG_NAME = "al_loop.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    root: Path
+
+    @classmethod
+    def open(cls, root: Path) -> Workspace:
+        """The workspace at `root`. Raises WorkspaceError where there is none."""
+        root = root.resolve()
+        if not (root / CONFIG_NAME).is_file():
+            raise WorkspaceError(
+                f"{root}: no {CONFIG_NAME} here, so this is no workspace; "
+                f"make one with `al-loop init {root}`, or name one with --workspace"
+            )
+        return cls(root)
+
+    @property
+    def config(self) -> Path:
+        return self.root / CONFIG_NAME
+
+    @property
+    def database(self) -> Path:
+        return self.root / "al_loop.db"
+
+    @property
+    def audio(self) -> Path:
+        return self.root / "audio"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.root / "checkpoints"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "al_loop.lock"
+
+    def create_folders(self) -> None:
+        for folder in (self.audio, self.checkpoints, self.root / "exports", self.logs):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def relative(self, path: Path) -> str:
+        return path.relative_to(self.root).as_posix()
+
+
+@contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """A temporary folder that becomes `target` when the block ends well, and vanishes if not.
+
+    What a killed process left under the temporary name is removed first.
+    """
+    unfinished = target.with_name(target.name + ".unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    try:
+        yield unfinished
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    for path in unfinished.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+    os.replace(unfinished, target)

@@ -21,8 +21,8 @@ MAX_DURATION_S = 30.0
 """Whisper's window; a longer recording has to be cut at pauses first."""
 SILENCE_PEAK = 1e-3
 """Ours: -60 dBFS, below the noise floor of any microphone that one would label."""
-EXACT_LENGTH_FORMATS = {"wav", "flac", "w64", "aiff"}
-"""Containers whose header states the length; elsewhere it is an estimate."""
+EXACT_LENGTH_FORMATS = {"flac", "w64", "aiff"}
+"""Containers whose header states the length; elsewhere FFmpeg estimates it."""
 
 
 def decode(path: Path, max_duration_s: float | None = None) -> np.ndarray:
@@ -36,6 +36,7 @@ def decode(path: Path, max_duration_s: float | None = None) -> np.ndarray:
     if path.stat().st_size == 0:
         raise AudioError("empty_file", "0 bytes")
     try:
+        _check_riff(path)
         with av.open(str(path), metadata_errors="ignore") as container:
             if not container.streams.audio:
                 raise AudioError("no_audio", "the file holds no audio stream")
@@ -94,6 +95,18 @@ def write_flac(samples: np.ndarray, path: Path) -> None:
     os.replace(unfinished, path)
 
 
+def _check_riff(path: Path) -> None:
+    """Refuse a WAV shorter than its header says, which FFmpeg takes for a shorter recording."""
+    with path.open("rb") as file:
+        header = file.read(8)
+    if header[:4] != b"RIFF" or len(header) < 8:
+        return
+    stated = 8 + int.from_bytes(header[4:], "little")
+    streamed = stated >= 8 + 0xFFFFFF00  # written to a pipe: the length was not known
+    if not streamed and path.stat().st_size < stated - 1:
+        raise AudioError("truncated", f"{path.stat().st_size} bytes, its header says {stated}")
+
+
 def _read(
     container: av.container.InputContainer,
     stream: av.AudioStream,
@@ -128,4 +141,4 @@ def _resample(samples: np.ndarray, sample_rate: int) -> np.ndarray:
 
 
 def _to_int16(samples: np.ndarray) -> np.ndarray:
-    return (np.clip(samples, -1.0, 1.0) * 32767).round().astype("<i2")
+    return (samples * 32768).round().clip(-32768, 32767).astype("<i2")

@@ -103,8 +103,9 @@ def ingest(
 ) -> None:
     """Take in a folder, a manifest (.tsv, .csv, .jsonl), or a hub data set.
 
-    A manifest's own columns language, split and speaker come before the options. What cannot be
-    used is refused row by row, with its reason; the rest goes in. Doing it twice adds nothing.
+    A manifest's own columns language, split and speaker come before the options; rows that state
+    a language go to a source of their own, such as NAME_ky. What cannot be used is refused row by
+    row, with its reason; the rest goes in. Doing it twice adds nothing.
     """
     from tqdm import tqdm
 

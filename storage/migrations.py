@@ -42,7 +42,7 @@ CREATE TABLE refusals (
     detail TEXT NOT NULL,
     refused_at TEXT NOT NULL,
     PRIMARY KEY (origin, reason)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE TABLE checkpoints (
     id TEXT PRIMARY KEY,             -- hash of all that made it
     path TEXT NOT NULL,
@@ -73,7 +73,7 @@ CREATE TABLE stage_runs (
     error TEXT,                      -- the last failure's message
     retry_at TEXT,                   -- not before then, unless somebody asks
     PRIMARY KEY (round, stage)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE TABLE hypotheses (
     checkpoint_id TEXT NOT NULL REFERENCES checkpoints(id),
     utterance_id TEXT NOT NULL REFERENCES utterances(id),
@@ -85,7 +85,7 @@ CREATE TABLE hypotheses (
     compression_ratio REAL NOT NULL,
     embedding BLOB NOT NULL,         -- little-endian float32
     PRIMARY KEY (checkpoint_id, utterance_id)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE TABLE query_batches (
     utterance_id TEXT PRIMARY KEY REFERENCES utterances(id),
     round INTEGER NOT NULL REFERENCES rounds(number),
@@ -126,7 +126,7 @@ CREATE TABLE manifest_examples (
     source TEXT NOT NULL,
     text TEXT NOT NULL,
     PRIMARY KEY (manifest_id, utterance_id)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE INDEX manifest_examples_by_utterance ON manifest_examples (utterance_id);
 CREATE TABLE mixtures (
     manifest_id TEXT NOT NULL REFERENCES manifests(id),
@@ -140,7 +140,7 @@ CREATE TABLE mixtures (
     realised_share REAL NOT NULL,
     most_repeats INTEGER NOT NULL,
     PRIMARY KEY (manifest_id, source)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE TABLE evaluations (
     round INTEGER NOT NULL REFERENCES rounds(number),
     checkpoint_id TEXT NOT NULL REFERENCES checkpoints(id),
@@ -156,7 +156,7 @@ CREATE TABLE evaluations (
     cer_high REAL NOT NULL,
     normaliser TEXT NOT NULL,
     PRIMARY KEY (round, checkpoint_id, evaluation_set)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 """
 
 

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from al_loop.errors import WorkspaceError
 from storage.workspace import Workspace
@@ -39,7 +39,10 @@ class Status:
 
 
 class Reader:
-    """Questions to one workspace's database. Raises WorkspaceError where there is none yet."""
+    """Questions to one workspace's database. Raises WorkspaceError where there is none yet.
+
+    Inside a `with` block all answers come from one snapshot: the loop may write meanwhile.
+    """
 
     def __init__(self, workspace: Workspace) -> None:
         self.path: Path = workspace.database
@@ -51,6 +54,13 @@ class Reader:
         self.connection = sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True)
         self.connection.row_factory = sqlite3.Row
         self.connection.execute("PRAGMA query_only = ON")
+
+    def __enter__(self) -> Self:
+        self.connection.execute("BEGIN")
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
 
     def close(self) -> None:
         self.connection.close()
@@ -126,7 +136,8 @@ class Reader:
             "SELECT r.number AS round, r.stage, r.opened_at, r.recorded_at, r.promoted, "
             "r.decision, "
             "count(b.utterance_id) AS tasks, "
-            "count(l.utterance_id) AS answered, "
+            "sum(EXISTS (SELECT 1 FROM annotations a WHERE a.utterance_id = b.utterance_id)) "
+            "AS answered, "
             "sum(l.text IS NOT NULL) AS labelled, "
             "coalesce(sum(CASE WHEN l.text IS NOT NULL THEN u.duration_s END), 0) / 60 "
             "AS labelled_min "
@@ -172,4 +183,7 @@ class Reader:
         return self._all(sql, parameters)[0]
 
     def _all(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
-        return [dict(row) for row in self.connection.execute(sql, parameters)]
+        try:
+            return [dict(row) for row in self.connection.execute(sql, parameters)]
+        except sqlite3.Error as exc:
+            raise WorkspaceError(f"{self.path} cannot be read: {exc}") from exc

@@ -2,8 +2,9 @@
 
     folder/
         pool.tsv      path, language, speaker: no texts, for the loop must ask for them
-        train.tsv     path, language, split, speaker, transcription
-        test.tsv      the same
+        train_ky.tsv  path, language, split, speaker, transcription
+        train_ru.tsv  the same; apart, so that Russian can have a weight of its own
+        test.tsv      the same, both languages
         answers.tsv   path, transcription of the pool: only the demo's annotator reads it
         audio/        mono WAV, 16 bit, numbered in an order that tells nothing
 
@@ -192,17 +193,22 @@ def write_wav(path: Path, samples: np.ndarray, sample_rate: int) -> None:
 
 
 def write_manifests(folder: Path, clips: Sequence[Clip]) -> None:
-    """The four tables, ordered by path."""
+    """The tables, ordered by path."""
     clips = sorted(clips, key=lambda clip: clip.path)
     pool = [clip for clip in clips if clip.split == "pool"]
-    for split in ("train", "test"):
+    tables: dict[str, list[Clip]] = {}
+    for clip in clips:
+        if clip.split == "train":
+            tables.setdefault(f"train_{clip.voice.language}.tsv", []).append(clip)
+        elif clip.split == "test":
+            tables.setdefault("test.tsv", []).append(clip)
+    for name, rows in tables.items():
         _write_tsv(
-            folder / f"{split}.tsv",
+            folder / name,
             LABELLED_COLUMNS,
             (
                 (clip.path, clip.voice.language, clip.split, clip.speaker, clip.text)
-                for clip in clips
-                if clip.split == split
+                for clip in rows
             ),
         )
     _write_tsv(

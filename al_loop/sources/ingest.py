@@ -80,10 +80,6 @@ def ingest(
     return run.report
 
 
-class _Known(Exception):
-    """The catalogue holds the row's utterance already, just as the row has it."""
-
-
 class _Run:
     """One ingest: what was seen so far, and the report."""
 
@@ -100,65 +96,67 @@ class _Run:
         for row in block:
             tick()
             try:
-                utterances.append(self._take(row))
-            except _Known:
-                self.report.known += 1
+                utterance = self._take(row)
             except AudioError as exc:
                 refusals.append(Refusal(row.origin, exc.reason, exc.detail))
+                continue
+            if utterance is None:
+                self.report.known += 1
+            else:
+                utterances.append(utterance)
         self.catalogue.add(utterances, refusals)
         self.report.added += len(utterances)
         self.report.refusals += refusals
 
-    def _take(self, row: Row) -> Utterance:
-        """The row as an utterance whose audio is kept. Raises AudioError or _Known."""
+    def _take(self, row: Row) -> Utterance | None:
+        """The row as an utterance whose audio is kept, None when it is known. Raises AudioError."""
         if row.problem is not None or row.audio is None:
             raise AudioError("bad_row", row.problem or "it names no audio file")
         split: Split = row.split or self.intake.split
-        language = row.language or self.intake.language
         text = None if split == "pool" else (row.text or "").strip()
         if text is not None and not normalise(text):
             raise AudioError("no_text", f"a {split} split needs a transcript of at least one word")
         utterance_id, samples = _read(row.audio)
         check(samples)
         hashed = sample_hash(samples)
-        for key in (utterance_id, hashed):
-            if key in self.seen:
-                raise AudioError("duplicate", f"the same audio as {self.seen[key]}")
-            self.seen[key] = row.origin
-        utterance = Utterance(
+        if twin := self.seen.get(utterance_id) or self.seen.get(hashed):
+            raise AudioError("duplicate", f"the same audio as {twin}")
+        new = Utterance(
             id=utterance_id,
             sample_hash=hashed,
             audio=f"audio/{utterance_id[:2]}/{utterance_id}.flac",
             duration_s=len(samples) / SAMPLE_RATE,
-            source=self._source(language),
-            language=language,
+            source=self._source(row.language),
+            language=row.language or self.intake.language,
             split=split,
             text=text,
             speaker=row.speaker,
             origin=row.origin,
         )
         known = self.catalogue.find(utterance_id, hashed)
-        if known is not None:
-            return self._reconcile(known, utterance)
-        path = self.root / utterance.audio
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_flac(samples, path)
+        utterance = self._reconcile(known, new) if known else new
+        if not known:
+            path = self.root / new.audio
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_flac(samples, path)
+        self.seen[utterance_id] = self.seen[hashed] = row.origin
         return utterance
 
-    def _source(self, language: str) -> str:
-        """The source's name, with the language behind it where a row's is not the command's."""
-        own = language == self.intake.language
-        name = self.intake.source if own else f"{self.intake.source}_{language}"
+    def _source(self, row_language: str | None) -> str:
+        """The source's name; rows that state their language go to one source a language."""
+        intake = self.intake
+        name = f"{intake.source}_{row_language}" if row_language else intake.source
         if name not in self.sources:
-            self.catalogue.put_source(Source(name, self.intake.kind, language, self.intake.weight))
+            language = row_language or intake.language
+            self.catalogue.put_source(Source(name, intake.kind, language, intake.weight))
             self.sources.add(name)
         return name
 
-    def _reconcile(self, known: Utterance, new: Utterance) -> Utterance:
+    def _reconcile(self, known: Utterance, new: Utterance) -> Utterance | None:
         """What to do with audio that the catalogue holds: nothing, refuse, or move it to a test."""
         if (known.id, known.split, known.source) == (new.id, new.split, new.source):
             if known.text == new.text:
-                raise _Known
+                return None
             raise AudioError("text_differs", f"taken in before with the text {known.text!r}")
         if known.split == "test" and new.split != "test":
             raise AudioError(

@@ -18,6 +18,7 @@ from al_loop.records import SPLITS, Split
 LABELS_OF_TEXT = ("transcription", "text", "sentence")
 """Column names for the transcript: ours and the seed's, NeMo's, Common Voice's."""
 LABELS_OF_PATH = ("path", "audio_filepath", "audio")
+HUB_TIMEOUT_S = 5.0
 METADATA = {".csv", ".json", ".jsonl", ".md", ".tsv", ".txt"}
 """Files that lie beside audio in a folder and are passed over without a word."""
 
@@ -133,9 +134,11 @@ def _manifest_row(manifest: Path, line: int, record: Mapping[str, Any]) -> Row:
 
 def _hub(name: str, hub_split: str, text_column: str | None) -> Iterator[Row]:
     import datasets
+    from huggingface_hub import HfApi
 
     repository, _, configuration = name.partition(":")
     try:
+        HfApi().dataset_info(repository, timeout=HUB_TIMEOUT_S)  # datasets would retry for minutes
         data = datasets.load_dataset(repository, configuration or None, split=hub_split)
     except Exception as exc:  # datasets raises many unrelated types: offline, absent, gated, …
         raise ManifestError(

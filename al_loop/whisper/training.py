@@ -8,6 +8,7 @@ Trainer believes that the loss is normalised already), hence `compute_loss_func`
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -98,7 +99,7 @@ def train(
         logging_steps=1,
         logging_nan_inf_filter=False,
         remove_unused_columns=False,
-        disable_tqdm=None,
+        disable_tqdm=not sys.stderr.isatty(),
     )
     trainer = _Trainer(
         model=model,

@@ -1,0 +1,229 @@
+"""Ingest into a real store: what goes in, what is refused, and that nothing else is lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import struct
+import wave
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from al_loop.audio import decode, write_flac
+from al_loop.errors import ManifestError, WorkspaceError
+from al_loop.records import Label, Manifest
+from al_loop.sources.ingest import Intake, Report, ingest
+from al_loop.sources.rows import Row, read_rows
+from storage.store import Store
+
+MakeClip = Callable[..., Path]
+POOL = Intake("radio", "in_house", "ky", "pool")
+TEST = Intake("held_out", "open_source", "ky", "test")
+TRAIN = Intake("books", "open_source", "ky", "train")
+
+
+def take(store: Store, place: Path, intake: Intake = POOL) -> Report:
+    return ingest(read_rows(str(place)), intake, store, store.workspace.root)
+
+
+def reasons(report: Report) -> list[str]:
+    return [refusal.reason for refusal in report.refusals]
+
+
+def write_wav(path: Path, samples: np.ndarray, rate: int = 16_000) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(samples.astype("<i2").tobytes())
+
+
+def test_twice_adds_nothing(store: Store, make_clip: MakeClip) -> None:
+    for seed in range(3):
+        make_clip(f"in/{seed}.wav", seed=seed)
+    folder = make_clip("in/deep/3.wav", seed=3).parent.parent
+    assert take(store, folder).added == 4
+    kept = sorted(store.workspace.audio.rglob("*.flac"))
+    assert len(kept) == 4
+    again = take(store, folder)
+    assert (again.added, again.known, again.refusals) == (0, 4, [])
+    assert sorted(store.workspace.audio.rglob("*.flac")) == kept
+    assert {row.id for row in store.pool()} == {path.stem for path in kept}
+
+
+def test_twenty_kinds_of_broken_audio(store: Store, make_clip: MakeClip, tmp_path: Path) -> None:
+    good = make_clip("in/00_good.wav", seed=1)
+    folder = good.parent
+    data = good.read_bytes()
+    rng = np.random.default_rng(0)
+
+    (folder / "01_empty.wav").touch()
+    (folder / "02_noise_bytes.wav").write_bytes(rng.bytes(5000))
+    (folder / "03_text.mp3").write_text("бул аудио эмес")
+    (folder / "04_html.ogg").write_text("<html><body>404 Not Found</body></html>")
+    (folder / "05_header_only.wav").write_bytes(data[:44])
+    (folder / "06_half_a_header.wav").write_bytes(data[:20])
+    (folder / "07_cut_short.wav").write_bytes(data[: len(data) // 2])
+    flac = tmp_path / "whole.flac"
+    write_flac(decode(make_clip("other.wav", seed=2)), flac)
+    (folder / "08_cut_short.flac").write_bytes(flac.read_bytes()[:9000])
+    write_wav(folder / "09_silent.wav", np.zeros(16_000))
+    write_wav(folder / "10_constant.wav", np.full(16_000, 9000))
+    make_clip("in/11_too_short.wav", seconds=0.1)
+    make_clip("in/12_too_long.wav", seconds=31, seed=3)
+    (folder / "13_nan.wav").write_bytes(
+        b"RIFF" + struct.pack("<I", 36 + 64_000) + b"WAVEfmt "
+        + struct.pack("<IHHIIHH", 16, 3, 1, 16_000, 64_000, 4, 32)
+        + b"data" + struct.pack("<I", 64_000) + np.full(16_000, np.nan, "<f4").tobytes()
+    )  # fmt: skip
+    (folder / "14_picture.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\2\0\0\0\x90wS\xde"
+    )
+    with zipfile.ZipFile(folder / "15_archive.wav", "w") as archive:
+        archive.writestr("a.wav", data)
+    (folder / "16_dangling.wav").symlink_to(tmp_path / "nowhere.wav")
+    os.mkfifo(folder / "17_pipe.wav")
+    shutil.copy(good, folder / "18_same_bytes.wav")
+    write_flac(decode(good), folder / "19_same_samples.flac")
+    (folder / "20_zeroes.flac").write_bytes(bytes(4096))
+
+    report = take(store, folder)
+    assert {Path(row.origin).name[:2]: row.reason for row in report.refusals} == {
+        "01": "empty_file",
+        "02": "corrupt",
+        "03": "corrupt",
+        "04": "corrupt",
+        "05": "truncated",
+        "06": "truncated",
+        "07": "truncated",
+        "08": "corrupt",
+        "09": "silent",
+        "10": "silent",
+        "11": "too_short",
+        "12": "too_long",
+        "13": "not_finite",
+        "14": "no_audio",
+        "15": "corrupt",
+        "16": "not_a_file",
+        "17": "not_a_file",
+        "18": "duplicate",
+        "19": "duplicate",
+        "20": "no_samples",
+    }
+    assert report.added == 1
+    assert len(store.pool()) == 1
+    stored = store.db.execute("SELECT count(*), count(DISTINCT origin) FROM refusals").fetchone()
+    assert stored == (20, 20)
+    assert all(row.detail for row in report.refusals)
+
+    again = take(store, folder)
+    assert (again.added, again.known, len(again.refusals)) == (0, 1, 20)
+    assert store.db.execute("SELECT count(*) FROM refusals").fetchone() == (20,)
+
+
+def test_a_manifest_refuses_row_by_row(store: Store, make_clip: MakeClip) -> None:
+    clips = [make_clip(f"in/{seed}.wav", seed=seed) for seed in range(4)]
+    manifest = clips[0].parent / "train.tsv"
+    manifest.write_text(
+        'path\ttranscription\n0.wav\tСаат "жети"де\n1.wav\t\n2.wav\t…\n'
+        "gone.wav\tбир\n3.wav\tэки\tүч\n\n",
+        encoding="utf-8",
+    )
+    report = take(store, manifest, TRAIN)
+    assert reasons(report) == ["no_text", "no_text", "not_a_file", "bad_row"]
+    assert [row.origin.rsplit(":", 1)[1] for row in report.refusals] == ["3", "4", "5", "6"]
+    (example,) = store.training_examples("in_house")
+    assert (example.text, example.source) == ('Саат "жети"де', "books")
+
+
+def test_rows_state_their_own_language_split_and_speaker(store: Store, make_clip: MakeClip) -> None:
+    clips = [make_clip(f"in/{seed}.wav", seed=seed) for seed in range(3)]
+    manifest = clips[0].parent / "all.tsv"
+    manifest.write_text(
+        "path\tlanguage\tsplit\tspeaker\ttranscription\n"
+        "0.wav\tky\ttrain\ta\tбир\n1.wav\tru\ttest\tb\tдва\n2.wav\tky\tpool\t\tкөрүнбөйт\n",
+        encoding="utf-8",
+    )
+    assert take(store, manifest).added == 3
+    assert [(row.name, row.language) for row in store.sources()] == [
+        ("radio_ky", "ky"),
+        ("radio_ru", "ru"),
+    ]
+    (test,) = store.evaluation_utterances()
+    assert (test.source, test.language, test.speaker) == ("radio_ru", "ru", "b")
+    (pool,) = store.pool()
+    assert pool.text is None
+
+
+def test_an_evaluation_set_is_closed_to_training_and_pool(
+    store: Store, make_clip: MakeClip
+) -> None:
+    clip = make_clip("test/a.wav")
+    (clip.parent / "test.tsv").write_text("path\ttext\na.wav\tсаат\n", encoding="utf-8")
+    assert take(store, clip.parent / "test.tsv", TEST).added == 1
+    other = clip.parent.parent / "elsewhere"
+    other.mkdir()
+    write_flac(decode(clip), other / "innocent.flac")
+    shutil.copy(clip, other / "renamed.wav")
+    report = take(store, other)
+    assert reasons(report) == ["in_evaluation_set", "in_evaluation_set"]
+    (other / "train.tsv").write_text("path\ttext\nrenamed.wav\tсаат\n", encoding="utf-8")
+    assert reasons(take(store, other / "train.tsv", TRAIN)) == ["in_evaluation_set"]
+    assert store.pool() == []
+    assert store.training_examples("in_house") == []
+
+
+def test_audio_in_the_pool_moves_to_an_evaluation_set(store: Store, make_clip: MakeClip) -> None:
+    clip = make_clip("in/a.wav")
+    take(store, clip.parent)
+    (utterance,) = store.pool()
+    store.put_labels([Label(utterance.id, "саат", None, ["1"])])
+    (clip.parent / "test.tsv").write_text("path\ttext\na.wav\tсаат\n", encoding="utf-8")
+    report = take(store, clip.parent / "test.tsv", TEST)
+    assert (report.added, report.moved) == (1, 1)
+    assert store.pool() == []
+    assert store.training_examples("in_house") == []
+    assert [row.source for row in store.evaluation_utterances()] == ["held_out"]
+
+
+def test_audio_that_was_learned_cannot_become_a_test(store: Store, make_clip: MakeClip) -> None:
+    clip = make_clip("in/a.wav")
+    manifest = clip.parent / "rows.tsv"
+    manifest.write_text("path\ttext\na.wav\tсаат\n", encoding="utf-8")
+    take(store, manifest, TRAIN)
+    examples = store.training_examples("in_house")
+    store.put_manifest(0, Manifest("m", examples, {"books": 1.0}, []))
+    assert reasons(take(store, manifest, TEST)) == ["trained_on"]
+    assert store.evaluation_utterances() == []
+
+
+def test_another_text_for_known_audio_is_not_taken_silently(
+    store: Store, make_clip: MakeClip
+) -> None:
+    manifest = make_clip("in/a.wav").parent / "rows.tsv"
+    manifest.write_text("path\ttext\na.wav\tсаат\n", encoding="utf-8")
+    take(store, manifest, TRAIN)
+    manifest.write_text("path\ttext\na.wav\tсоот\n", encoding="utf-8")
+    assert reasons(take(store, manifest, TRAIN)) == ["text_differs"]
+
+
+def test_bytes_of_a_hub_data_set(store: Store, make_clip: MakeClip) -> None:
+    row = Row("org/name/train/0", make_clip("in/a.wav").read_bytes(), text="саат")
+    assert ingest([row], TRAIN, store, store.workspace.root).added == 1
+    assert ingest([row], TRAIN, store, store.workspace.root).known == 1
+
+
+def test_the_labels_own_source_is_reserved(store: Store) -> None:
+    with pytest.raises(ManifestError, match="made by the annotators' labels"):
+        ingest([], Intake("in_house", "in_house", "ky", "train"), store, store.workspace.root)
+
+
+def test_a_source_keeps_its_kind(store: Store, make_clip: MakeClip) -> None:
+    folder = make_clip("in/a.wav").parent
+    take(store, folder)
+    with pytest.raises(WorkspaceError, match="already in_house in ky"):
+        take(store, folder, Intake("radio", "synthetic", "ky", "pool"))

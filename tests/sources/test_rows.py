@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import datasets
+import pytest
+from huggingface_hub import HfApi
+
+from al_loop.errors import ManifestError
+from al_loop.sources.rows import read_rows
+
+
+def test_csv_and_jsonl_take_the_fields_usual_names(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('audio,sentence\nx.mp3,"бир, эки"\n', encoding="utf-8-sig")
+    (row,) = read_rows(str(tmp_path / "a.csv"))
+    assert (row.audio, row.text) == (tmp_path / "x.mp3", "бир, эки")
+    (tmp_path / "a.jsonl").write_text(
+        '{"audio_filepath": "/data/x.wav", "text": "бир", "duration": 1.5}\n'
+        '\nnot json\n[1]\n{"text": "эки"}\n{"path": "y.wav", "split": "dev"}\n',
+        encoding="utf-8",
+    )
+    rows = list(read_rows(str(tmp_path / "a.jsonl")))
+    assert (rows[0].audio, rows[0].text) == (Path("/data/x.wav"), "бир")
+    problems = [row.problem or "" for row in rows[1:]]
+    assert [problem.split(":")[0] for problem in problems] == [
+        "not JSON",
+        "not a JSON object",
+        "it names no audio file",
+        "split 'dev' is none of pool, train, test",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.tsv", "file,text\nx,y\n", "its columns are file,text; one of path"),
+        ("a.csv", "", r"its columns are \(none\)"),
+        ("a.tsv", "path\ttext\nx\t\xff\n", "cannot be read as UTF-8"),
+        ("a.xlsx", "", "expected a folder, a .tsv"),
+    ],
+)
+def test_a_manifest_that_cannot_be_read_says_why(
+    tmp_path: Path, name: str, text: str, message: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ManifestError, match=message):
+        list(read_rows(str(path)))
+
+
+def test_a_folder_passes_over_texts_and_hidden_files(tmp_path: Path) -> None:
+    for name in ("b.wav", "a.mp3", "notes.txt", ".DS_Store", ".git/x.wav", "deep/c.flac"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    names = [Path(row.origin).name for row in read_rows(str(tmp_path))]
+    assert names == ["a.mp3", "b.wav", "c.flac"]
+
+
+def test_a_data_set_of_datasets_is_read_without_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    struct = {"bytes": datasets.Value("binary"), "path": datasets.Value("string")}
+    made = datasets.Dataset.from_dict(
+        {"audio": [{"bytes": b"RIFF", "path": None}], "transcription": ["саат"]},
+        features=datasets.Features({"audio": struct, "transcription": datasets.Value("string")}),
+    ).cast_column("audio", datasets.Audio())
+    monkeypatch.setattr(HfApi, "dataset_info", lambda *_, **__: None)
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: made)
+    (row,) = read_rows("org/name")
+    assert (row.audio, row.text, row.origin) == (b"RIFF", "саат", "org/name/train/0")
+
+
+def test_a_hub_data_set_out_of_reach_says_so() -> None:
+    with pytest.raises(ManifestError, match="the hub gives no data set of that name"):
+        list(read_rows("nobody/nothing"))

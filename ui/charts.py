@@ -1,0 +1,101 @@
+"""The dashboard's charts: rows of the read-only queries in, Altair charts out.
+
+Knows neither Streamlit nor the database. Text takes the colour of the page around it, light or dark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from al_loop.report import percent, with_interval
+
+Rows = Sequence[Mapping[str, Any]]
+
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7"]
+"""Okabe and Ito (2008), Color Universal Design: those with 3:1 contrast on light and on dark.
+
+A fifth evaluation set starts again with the first; its points have another shape."""
+
+ROUND = alt.X("round:O", title="Round", axis=alt.Axis(labelAngle=0))
+TEXT: dict[str, Any] = {"fontSize": 12, "color": "currentColor"}
+SET_LEGEND = alt.Legend(title=None, orient="top", symbolOpacity=1)
+
+
+def error_rate_chart(rates: Rows) -> alt.LayerChart:
+    """WER per round, one line an evaluation set, with 95% intervals and every point's numbers.
+
+    rates: rows of `Reader.error_rates`, one at least.
+    """
+    frame = pd.DataFrame(rates)
+    frame["WER %"] = [with_interval(row) for row in rates]
+    frame["CER %"] = [with_interval(row, "cer") for row in rates]
+    frame["numbers"] = [
+        f"{percent(row['wer'])}\n{percent(row['wer_low'])} to {percent(row['wer_high'])}"
+        for row in rates
+    ]
+    # A round's highest point is labelled above it, the others below: two sets never collide.
+    frame["above"] = frame["wer"] == frame.groupby("round")["wer"].transform("max")
+
+    base = alt.Chart(frame).encode(
+        x=ROUND,
+        y=alt.Y("wer:Q", title="WER", axis=alt.Axis(format="%"), scale=alt.Scale(zero=False)),
+    )
+    coloured = base.encode(
+        color=alt.Color("evaluation_set:N", legend=SET_LEGEND, scale=alt.Scale(range=COLOURS))
+    )
+    interval = coloured.encode(y="wer_low:Q", y2="wer_high:Q")
+    points = coloured.mark_point(filled=True, size=80, opacity=1).encode(
+        shape=alt.Shape("evaluation_set:N", legend=SET_LEGEND),
+        tooltip=[
+            alt.Tooltip("evaluation_set:N", title="Evaluation set"),
+            alt.Tooltip("language:N", title="Language"),
+            alt.Tooltip("round:O", title="Round"),
+            "WER %:N",
+            "CER %:N",
+            alt.Tooltip("utterances:Q", title="Utterances"),
+            alt.Tooltip("words:Q", title="Words"),
+        ],
+    )
+    above, below = (
+        base.transform_filter(condition)
+        .mark_text(align="left", dx=8, dy=dy, lineBreak="\n", lineHeight=14, **TEXT)
+        .encode(text="numbers:N")
+        for condition, dy in (("datum.above", -18), ("!datum.above", 14))
+    )
+    return alt.LayerChart(
+        layer=[
+            interval.mark_area(opacity=0.15),
+            interval.mark_rule(opacity=0.6),
+            coloured.mark_line(),
+            points,
+            above,
+            below,
+        ],
+        height=360,
+        description="WER per round, one line for each evaluation set, with 95% intervals. "
+        "The table of error rates holds the same numbers.",
+    )
+
+
+def minutes_chart(rounds: Rows) -> alt.LayerChart:
+    """Labelled minutes per round. rounds: rows of `Reader.rounds`, one at least."""
+    base = alt.Chart(pd.DataFrame(rounds)).encode(
+        x=ROUND,
+        y=alt.Y("labelled_min:Q", title="Labelled minutes"),
+        tooltip=[
+            alt.Tooltip("round:O", title="Round"),
+            alt.Tooltip("labelled_min:Q", title="Labelled minutes", format=".1f"),
+            alt.Tooltip("labelled:Q", title="Labelled utterances"),
+        ],
+    )
+    numbers = base.mark_text(dy=-10, **TEXT).encode(text=alt.Text("labelled_min:Q", format=".1f"))
+    return alt.LayerChart(
+        layer=[base.mark_bar(color=COLOURS[0]), numbers],
+        height=240,
+        description="Labelled minutes of audio per round. The table of rounds holds the same "
+        "numbers.",
+    )

@@ -1,0 +1,192 @@
+"""The dashboard's one page: what an ML lead looks at in the morning. `al-loop ui` starts it.
+
+Reads the workspace that AL_LOOP_WORKSPACE names through the read-only queries; knows neither
+labeling nor training, and never writes. Names, decisions and messages are not ours: they are
+shown as code, in tables and in charts alone, where Streamlit reads neither Markdown nor HTML.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from al_loop.config import Settings, load_settings
+from al_loop.errors import AlLoopError
+from al_loop.report import round_lines, status_lines, with_interval
+from storage.queries import Reader, Status
+from storage.workspace import Workspace
+from ui import columns
+from ui.charts import error_rate_chart, minutes_chart
+
+Rows = Sequence[Mapping[str, Any]]
+
+REFRESH_S = 60
+RATES = ["wer", "wer_low", "wer_high", "cer", "cer_low", "cer_high"]
+SHARES = ["target_share", "realised_share"]
+TIMES = ["opened_at", "recorded_at"]
+
+
+def main() -> None:
+    folder = Path(os.environ.get("AL_LOOP_WORKSPACE", ".")).resolve()
+    st.set_page_config(page_title=f"{folder.name} · al_loop", layout="wide")
+    st.title(f"Workspace {as_code(folder.name)}", anchor=False)
+    show_workspace(folder)
+
+
+@st.fragment(run_every=REFRESH_S)
+def show_workspace(folder: Path) -> None:
+    """The loop of a workspace; or why there is none yet, in words that say what to do next."""
+    try:
+        workspace = Workspace.open(folder)
+        settings = load_settings(workspace.config)
+        with Reader(workspace) as reader:
+            show_loop(reader, settings, f"al-loop -w {shlex.quote(str(workspace.root))}")
+    except AlLoopError as exc:
+        st.warning("There is nothing to show yet.")
+        show_text(str(exc))
+
+
+def show_loop(reader: Reader, settings: Settings, command: str) -> None:
+    status, rates, rounds = reader.status(), reader.error_rates(), reader.rounds()
+    where, waits, *_ = status_lines(reader, settings)
+    show_text(f"{where}\n{waits}")
+    if status.error:
+        st.error(f"Round {status.round} failed at {status.stage}. To try it again at once:")
+        show_text(f"{command} round")
+        show_text(status.error)
+    elif advice := next_step(status, rounds, rates):
+        missing, arguments = advice
+        st.info(missing)
+        show_text(f"{command} {arguments}")
+    language = settings.model.language
+    show_figures(status, [row for row in rates if row["language"] == language], language)
+    if rates:
+        st.subheader("Word error rate after each round, with 95% intervals", anchor=False)
+        st.altair_chart(error_rate_chart(rates), width="stretch")
+    if rounds:
+        show_labels_and_mixture(reader, rounds)
+        show_rounds(reader, rounds)
+    if rates:
+        show_error_rates(rates)
+
+
+def next_step(status: Status, rounds: Rows, rates: Rows) -> tuple[str, str] | None:
+    """What the page still lacks, and the arguments of the command that brings it."""
+    if status.round is None:
+        return "No round yet. The first, round 0, trains on the labelled sources alone.", "round"
+    if rounds[0]["stage"]:
+        return "Round 0 is not finished; it brings the first error rates.", "round"
+    if not rates:
+        wanted = "ingest MANIFEST --source NAME --split test"
+        return "No error rates: there was no evaluation set to measure on.", wanted
+    if not status.pool:
+        return "The pool is empty. New audio gives the loop something to choose from.", (
+            "ingest FOLDER --source NAME"
+        )
+    return None
+
+
+def show_figures(status: Status, rates: Rows, language: str) -> None:
+    """The key figures; rates: those of the target language."""
+    newest = [row for row in rates if row["round"] == rates[-1]["round"]]
+    first = {row["evaluation_set"]: row["wer"] for row in rates if row["round"] == 0}
+    with st.container(horizontal=True):
+        for row in newest:
+            name = row["evaluation_set"]
+            known = row["round"] and name in first
+            st.metric(
+                f"WER % ({language}), {as_code(name)}",
+                round(100 * row["wer"], 1),
+                round(100 * (row["wer"] - first[name]), 1) if known else None,
+                delta_color="inverse",
+                delta_description="points since round 0" if known else None,
+                format="%.1f",
+                help=f"with its 95% interval: {with_interval(row)}",
+                border=True,
+            )
+        if not newest:
+            st.metric(f"WER % ({language})", None, border=True)
+        st.metric(
+            "Labelled minutes",
+            round(status.labelled_s / 60, 1),
+            format="%.1f",
+            help=f"{status.labelled} utterances",
+            border=True,
+        )
+        st.metric(
+            "Tasks answered" if status.round is None else f"Tasks answered, round {status.round}",
+            f"{status.answered} of {status.tasks}" if status.tasks else None,
+            border=True,
+        )
+        st.metric(
+            "Utterances left in the pool",
+            status.pool,
+            help=f"{status.pool_s / 60:.1f} minutes",
+            border=True,
+        )
+
+
+def show_labels_and_mixture(reader: Reader, rounds: Rows) -> None:
+    """What the rounds cost, and what the newest one with a manifest trained on."""
+    left, right = st.columns([2, 3])
+    with left:
+        st.subheader("Labelled minutes per round", anchor=False)
+        st.altair_chart(minutes_chart(rounds), width="stretch")
+    for row in reversed(rounds):
+        if mixture := reader.mixture(row["round"]):
+            with right:
+                st.subheader(f"Mixture of round {row['round']}", anchor=False)
+                show_mixture(mixture)
+            break
+
+
+def show_mixture(mixture: Rows) -> None:
+    frame = pd.DataFrame(mixture)
+    frame["minutes"] = frame["duration_s"] / 60
+    frame[SHARES] *= 100
+    show_table(frame, columns.MIXTURE)
+
+
+def show_rounds(reader: Reader, rounds: Rows) -> None:
+    """Every round in a row, newest first, and the last decision in full."""
+    st.subheader("Rounds", anchor=False)
+    recorded = [row["round"] for row in rounds if row["stage"] is None]
+    if recorded:
+        show_text("\n".join(round_lines(reader, recorded[-1])))
+    frame = pd.DataFrame(rounds)[::-1]
+    for name in TIMES:
+        frame[name] = pd.to_datetime(frame[name]).dt.strftime("%Y-%m-%d %H:%M")
+    blank = {"stage": "recorded", "decision": "", **dict.fromkeys(TIMES, "")}
+    show_table(frame.fillna(blank), columns.ROUNDS)
+
+
+def show_error_rates(rates: Rows) -> None:
+    st.subheader("Error rates", anchor=False)
+    frame = pd.DataFrame(rates)
+    frame[RATES] *= 100
+    show_table(frame, columns.ERROR_RATES)
+
+
+def show_table(frame: pd.DataFrame, shown: Mapping[str, Any]) -> None:
+    st.dataframe(frame, hide_index=True, column_order=list(shown), column_config=dict(shown))
+
+
+def show_text(text: str) -> None:
+    """Text that may come from anywhere, as it is."""
+    st.code(text, language=None, wrap_lines=True)
+
+
+def as_code(text: str) -> str:
+    """A Markdown code span, in which nothing is markup: for names in titles and labels."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence} {' '.join(text.split())} {fence}"
+
+
+main()

@@ -25,6 +25,7 @@ from storage.workspace import Workspace
 if TYPE_CHECKING:
     from al_loop.round import Loop
     from labeling.oracle import LabelStudioOracle
+    from labeling.server import Running
     from labeling.session import Session
     from storage.store import Store
 
@@ -132,8 +133,9 @@ def ingest(
 
 @main.command(name="round")
 @click.option("--close", is_flag=True, help="Do not wait for the answers that are still open.")
+@click.option("--verbose", "-v", is_flag=True, help="Say what happens, also without a terminal.")
 @click.pass_obj
-def round_(workspace: Path, close: bool) -> None:
+def round_(workspace: Path, close: bool, verbose: bool) -> None:
     """Advance the open round as far as it goes now; made for cron.
 
     Waiting for annotators is a normal end. Without a terminal, a call that only waits, is paused
@@ -142,13 +144,13 @@ def round_(workspace: Path, close: bool) -> None:
     from filelock import FileLock, Timeout
 
     root, settings, store = _open(workspace)
-    here = sys.stdout.isatty()
+    watched = verbose or sys.stdout.isatty()
     try:
         with FileLock(root.lock, blocking=False):
-            loop = wire(root, settings, store)
-            outcome = loop.advance(close=close, insist=here)
+            loop = wire(root, settings, store, _teller(watched))
+            outcome = loop.advance(close=close, insist=watched)
     except Timeout:
-        if here:
+        if watched:
             click.echo("another round is at work in this workspace")
         return
     except AlLoopError:
@@ -158,7 +160,7 @@ def round_(workspace: Path, close: bool) -> None:
         raise click.ClickException(f"{exc!r}; the whole story is in {root.logs}") from exc
     if outcome.kind == "recorded":
         click.echo(_summary(root, outcome.round or 0))
-    elif here:
+    elif watched:
         click.echo(outcome.message)
 
 
@@ -204,9 +206,7 @@ def up() -> None:
     """Install Label Studio if need be, start it on loopback, wait until it answers."""
     from labeling.server import EmbeddedServer
 
-    running = EmbeddedServer().up(click.echo)
-    click.echo(f"Label Studio: {running.url}")
-    click.echo(f"user {running.username}, password in {running.password_file}")
+    _show(EmbeddedServer().up(click.echo))
 
 
 @labelstudio.command()
@@ -223,7 +223,15 @@ def labelstudio_status() -> None:
     from labeling.server import EmbeddedServer
 
     running = EmbeddedServer().status()
-    click.echo(f"running: {running.url}" if running else "not running")
+    if running is None:
+        click.echo("not running; `al-loop labelstudio up` starts it")
+    else:
+        _show(running)
+
+
+def _show(running: Running) -> None:
+    click.echo(f"Label Studio: {running.url}")
+    click.echo(f"user {running.username}, password in {running.password_file}")
 
 
 # -- the demo ------------------------------------------------------------------------------------
@@ -248,7 +256,9 @@ def demo(folder: Path, rounds: int) -> None:
 # -- wiring --------------------------------------------------------------------------------------
 
 
-def wire(root: Workspace, settings: Settings, store: Store) -> Loop:
+def wire(
+    root: Workspace, settings: Settings, store: Store, say: Callable[[str], None] = LOG.info
+) -> Loop:
     """The loop of one workspace, its ports connected; nothing heavy is loaded before it is used."""
     from al_loop.engine.local import LocalEngine
     from al_loop.round import Loop
@@ -264,7 +274,7 @@ def wire(root: Workspace, settings: Settings, store: Store) -> Loop:
     def oracle() -> LabelStudioOracle:
         return connect_oracle(root, settings, store)
 
-    return Loop(settings, store, LocalEngine(), recognizer, oracle, settle, _teller(root))
+    return Loop(settings, store, LocalEngine(), recognizer, oracle, settle, say)
 
 
 def connect_label_studio(settings: Settings) -> Session:
@@ -319,12 +329,12 @@ def _open(workspace: Path) -> tuple[Workspace, Settings, Store]:
     return root, settings, store
 
 
-def _teller(root: Workspace) -> Callable[[str], None]:
-    """Progress goes to the log, and to a terminal where there is one."""
+def _teller(watched: bool) -> Callable[[str], None]:
+    """Progress goes to the log, and to whoever watches."""
 
     def tell(line: str) -> None:
         LOG.info(line)
-        if sys.stdout.isatty():
+        if watched:
             click.echo(line)
 
     return tell

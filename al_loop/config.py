@@ -40,7 +40,6 @@ class ModelSettings(Section):
     language: str = Field(
         "ky", pattern="^[a-z]{2,3}$", description="the target language, as a Whisper code"
     )
-    language_name: str = Field("kyrgyz", description="its English name, as transformers lists it")
     donor: str = Field(
         "kk",
         pattern="^[a-z]{2,3}$",

@@ -1,6 +1,7 @@
 """The dashboard's charts: rows of the read-only queries in, Altair charts out.
 
-Knows neither Streamlit nor the database. Text takes the colour of the page around it, light or dark.
+Knows neither Streamlit nor the database. Text takes the colour of the page around it, so that it
+is read on light and on dark.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def error_rate_chart(rates: Rows) -> alt.LayerChart:
         base.transform_filter(condition)
         .mark_text(align="left", dx=8, dy=dy, lineBreak="\n", lineHeight=14, **TEXT)
         .encode(text="numbers:N")
-        for condition, dy in (("datum.above", -18), ("!datum.above", 14))
+        for condition, dy in (("datum.above", -22), ("!datum.above", 14))
     )
     return alt.LayerChart(
         layer=[

@@ -11,6 +11,7 @@ import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from ui.charts import error_rate_chart, minutes_chart
 Rows = Sequence[Mapping[str, Any]]
 
 REFRESH_S = 60
+LONG_TEXT = 2000
+SCROLLING_PX = 240
 RATES = ["wer", "wer_low", "wer_high", "cer", "cer_low", "cer_high"]
 SHARES = ["target_share", "realised_share"]
 TIMES = ["opened_at", "recorded_at"]
@@ -49,7 +52,7 @@ def show_workspace(folder: Path) -> None:
         with Reader(workspace) as reader:
             show_loop(reader, settings, f"al-loop -w {shlex.quote(str(workspace.root))}")
     except AlLoopError as exc:
-        st.warning("There is nothing to show yet.")
+        st.warning("This workspace cannot be shown yet.")
         show_text(str(exc))
 
 
@@ -58,9 +61,11 @@ def show_loop(reader: Reader, settings: Settings, command: str) -> None:
     where, waits, *_ = status_lines(reader, settings)
     show_text(f"{where}\n{waits}")
     if status.error:
-        st.error(f"Round {status.round} failed at {status.stage}. To try it again at once:")
-        show_text(f"{command} round")
-        show_text(status.error)
+        with st.container(border=True):
+            st.error(f"Round {status.round} failed at {status.stage}.")
+            show_text(status.error)
+            st.caption("When the cause is gone, this tries it again at once:")
+            show_text(f"{command} round")
     elif advice := next_step(status, rounds, rates):
         missing, arguments = advice
         st.info(missing)
@@ -71,7 +76,12 @@ def show_loop(reader: Reader, settings: Settings, command: str) -> None:
         st.subheader("Word error rate after each round, with 95% intervals", anchor=False)
         st.altair_chart(error_rate_chart(rates), width="stretch")
     if rounds:
-        show_labels_and_mixture(reader, rounds)
+        left, right = st.columns([2, 3])
+        with left:
+            st.subheader("Labelled minutes per round", anchor=False)
+            st.altair_chart(minutes_chart(rounds), width="stretch")
+        with right:
+            show_newest_mixture(reader, rounds)
         show_rounds(reader, rounds)
     if rates:
         show_error_rates(rates)
@@ -82,76 +92,57 @@ def next_step(status: Status, rounds: Rows, rates: Rows) -> tuple[str, str] | No
     if status.round is None:
         return "No round yet. The first, round 0, trains on the labelled sources alone.", "round"
     if rounds[0]["stage"]:
-        return "Round 0 is not finished; it brings the first error rates.", "round"
+        return "Round 0 is not finished. It brings the first error rates.", "round"
     if not rates:
-        wanted = "ingest MANIFEST --source NAME --split test"
-        return "No error rates: there was no evaluation set to measure on.", wanted
+        command = "ingest MANIFEST --source NAME --split test"
+        return "No error rates: no round had an evaluation set to measure on.", command
     if not status.pool:
-        return "The pool is empty. New audio gives the loop something to choose from.", (
-            "ingest FOLDER --source NAME"
-        )
+        return "The pool is empty: nothing is left to choose from.", "ingest FOLDER --source NAME"
     return None
 
 
 def show_figures(status: Status, rates: Rows, language: str) -> None:
     """The key figures; rates: those of the target language."""
+    figure = partial(st.metric, border=True, height="stretch")
     newest = [row for row in rates if row["round"] == rates[-1]["round"]]
-    first = {row["evaluation_set"]: row["wer"] for row in rates if row["round"] == 0}
+    first = {row["evaluation_set"]: row for row in reversed(rates)}
     with st.container(horizontal=True):
         for row in newest:
-            name = row["evaluation_set"]
-            known = row["round"] and name in first
-            st.metric(
-                f"WER % ({language}), {as_code(name)}",
+            start = first[row["evaluation_set"]]
+            figure(
+                f"WER % ({language}), {as_code(row['evaluation_set'])}",
                 round(100 * row["wer"], 1),
-                round(100 * (row["wer"] - first[name]), 1) if known else None,
+                round(100 * (row["wer"] - start["wer"]), 1),
                 delta_color="inverse",
-                delta_description="points since round 0" if known else None,
+                delta_description=f"points since round {start['round']}",
                 format="%.1f",
                 help=f"with its 95% interval: {with_interval(row)}",
-                border=True,
             )
         if not newest:
-            st.metric(f"WER % ({language})", None, border=True)
-        st.metric(
+            figure(f"WER % ({language})", None)
+        figure(
             "Labelled minutes",
             round(status.labelled_s / 60, 1),
             format="%.1f",
             help=f"{status.labelled} utterances",
-            border=True,
         )
-        st.metric(
-            "Tasks answered" if status.round is None else f"Tasks answered, round {status.round}",
+        figure(
+            "Tasks answered in this round",
             f"{status.answered} of {status.tasks}" if status.tasks else None,
-            border=True,
         )
-        st.metric(
-            "Utterances left in the pool",
-            status.pool,
-            help=f"{status.pool_s / 60:.1f} minutes",
-            border=True,
-        )
+        figure("Utterances left in the pool", status.pool, help=f"{status.pool_s / 60:.1f} minutes")
 
 
-def show_labels_and_mixture(reader: Reader, rounds: Rows) -> None:
-    """What the rounds cost, and what the newest one with a manifest trained on."""
-    left, right = st.columns([2, 3])
-    with left:
-        st.subheader("Labelled minutes per round", anchor=False)
-        st.altair_chart(minutes_chart(rounds), width="stretch")
+def show_newest_mixture(reader: Reader, rounds: Rows) -> None:
+    """What the newest round that has training data trained on."""
     for row in reversed(rounds):
         if mixture := reader.mixture(row["round"]):
-            with right:
-                st.subheader(f"Mixture of round {row['round']}", anchor=False)
-                show_mixture(mixture)
-            break
-
-
-def show_mixture(mixture: Rows) -> None:
-    frame = pd.DataFrame(mixture)
-    frame["minutes"] = frame["duration_s"] / 60
-    frame[SHARES] *= 100
-    show_table(frame, columns.MIXTURE)
+            st.subheader(f"Mixture of round {row['round']}", anchor=False)
+            frame = pd.DataFrame(mixture)
+            frame["minutes"] = frame["duration_s"] / 60
+            frame[SHARES] *= 100
+            show_table(frame, columns.MIXTURE)
+            return
 
 
 def show_rounds(reader: Reader, rounds: Rows) -> None:
@@ -179,8 +170,13 @@ def show_table(frame: pd.DataFrame, shown: Mapping[str, Any]) -> None:
 
 
 def show_text(text: str) -> None:
-    """Text that may come from anywhere, as it is."""
-    st.code(text, language=None, wrap_lines=True)
+    """Text that may come from anywhere, as it is; a very long one scrolls."""
+    st.code(
+        text,
+        language=None,
+        wrap_lines=True,
+        height=SCROLLING_PX if len(text) > LONG_TEXT else "content",
+    )
 
 
 def as_code(text: str) -> str:

@@ -12,17 +12,20 @@ import sys
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from al_loop.demo.annotator import Api, DemoAnnotator
+from al_loop.demo.annotator import DemoAnnotator
 from al_loop.demo.corpus import build_corpus, read_answers
 from al_loop.errors import AlLoopError
 from al_loop.metrics import Interval, count_errors, paired_difference
 from al_loop.report import percent, with_interval
 from storage.queries import Reader
 from storage.workspace import Workspace
+
+if TYPE_CHECKING:
+    from labeling.session import Session
 
 SEED = 7
 TARGET = "ky"
@@ -65,13 +68,13 @@ learning_rate = 5e-5
 def run_demo(
     folder: Path,
     rounds: int,
-    connect: Callable[[], tuple[Api, int]],
+    connect: Callable[[], tuple[Session, int]],
     say: Callable[[str], None],
 ) -> int:
     """Run until `rounds` rounds with annotators are recorded; 0 when WER behaved, 1 when not.
 
-    connect: gives Label Studio's API and the workspace's project, once there is one. Called again
-    on a demo that was interrupted, it goes on from there.
+    connect: a session with Label Studio, and the workspace's project there. Called again on a demo
+    that was interrupted, it goes on from there.
     """
     command = _Commands(folder)
     corpus = folder / "corpus"
@@ -87,7 +90,7 @@ def run_demo(
     answers = read_answers(corpus)
     waited = 0
     while (recorded := _recorded(folder)) <= rounds:
-        command("round")
+        command("round", "--verbose")
         if _recorded(folder) > recorded:
             waited = 0
             continue
@@ -98,7 +101,10 @@ def run_demo(
         annotator = DemoAnnotator(api, project_id, answers, SEED)
         answered = annotator.answer_some(0.5 if waited == 1 else 1.0)
         say(f"the annotator answers {answered} tasks in Label Studio")
-    return _conclude(Reader(Workspace.open(folder)), folder, say)
+    code = _conclude(Reader(Workspace.open(folder)), say)
+    say(f"\nLabel Studio: {connect()[0].base_url}")
+    say("dashboard:    http://127.0.0.1:8501 once `make ui` runs")
+    return code
 
 
 class _Commands:
@@ -119,33 +125,28 @@ def _recorded(folder: Path) -> int:
     return sum(row["stage"] is None for row in rounds)
 
 
-def _conclude(reader: Reader, folder: Path, say: Callable[[str], None]) -> int:
-    """Print the table and the verdict."""
+def _conclude(reader: Reader, say: Callable[[str], None]) -> int:
+    """Print what the labels brought; 0 when it is what the demo promises."""
     rates = reader.error_rates()
-    names = sorted({row["evaluation_set"] for row in rates})
-    numbers = sorted({row["round"] for row in rates})
+    sets = sorted({row["evaluation_set"] for row in rates})
+    rounds = sorted({row["round"] for row in rates})
+    cells = {(row["round"], row["evaluation_set"]): with_interval(row) for row in rates}
     before = ", ".join(
         f"{row['evaluation_set']} {with_interval(row, 'before')}"
         for row in reader.before_and_after(0)
     )
     minutes = sum(row["labelled_min"] for row in reader.rounds())
-    complaints = _complaints(reader.transcripts(), numbers)
-    say("")
-    say(f"before any training: {before}")
+    complaints = _complaints(reader.transcripts(), rounds)
+    say(f"\nbefore any training: {before}")
     say(f"labelled in Label Studio: {minutes:.1f} minutes of audio")
-    say("")
-    say("WER in % after each round, with its 95% interval (round 0: the seed data alone)")
-    for name in names:
-        for row in rates:
-            if row["evaluation_set"] == name:
-                say(f"  {name:10} round {row['round']}: {with_interval(row)}")
+    say("\nWER in % after each round, with its 95% interval; round 0 knows the seed data alone")
+    say(f"{'round':7}" + "".join(f"{name:24}" for name in sets))
+    for number in rounds:
+        say(f"{number:<7}" + "".join(f"{cells[number, name]:24}" for name in sets))
     for complaint in complaints:
         say(f"NOT as it should be: {complaint}")
     if not complaints:
         say("Kyrgyz is heard better than before the labels, and nothing else got worse.")
-    say("")
-    say(f"dashboard:    al-loop -w {folder} ui    then http://127.0.0.1:8501")
-    say("Label Studio: al-loop labelstudio status    prints its address")
     return 1 if complaints else 0
 
 

@@ -1,0 +1,61 @@
+"""The README names every command, and names none that does not exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from al_loop.cli import main
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+TARGETS = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
+
+
+def commands(group: click.Group, prefix: str = "") -> Iterator[tuple[str, click.Command]]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{prefix}{name} ")
+        else:
+            yield f"{prefix}{name}", command
+
+
+COMMANDS = dict(commands(main))
+
+
+def code_lines() -> list[str]:
+    blocks = re.findall(r"^```(?:sh|cron|ini)\n(.*?)^```", README, re.M | re.S)
+    return [line for block in blocks for line in block.splitlines() if "al-loop " in line]
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "demo"])
+def test_every_command_is_in_the_readme(name: str) -> None:
+    assert re.search(rf"(al-loop( -w \S+)?|`) ?{name}\b", README), name
+
+
+@pytest.mark.parametrize("line", code_lines())
+def test_every_command_line_of_the_readme_is_one(line: str) -> None:
+    words = shlex.split(line[line.index("al-loop ") :])[1:]
+    if words[0] == "-w":
+        words = words[2:]
+    name = " ".join(words[:2]) if words[0] == "labelstudio" else words[0]
+    rest = words[len(name.split()) :]
+    COMMANDS[name].make_context(name, rest)  # raises on an unknown option or a missing argument
+
+
+def test_every_make_target_of_the_readme_exists() -> None:
+    named = set(re.findall(r"`make ([a-z]+)", README)) | set(
+        re.findall(r"^make (\w+)", README, re.M)
+    )
+    assert named
+    assert named <= set(TARGETS)
+
+
+def test_links_and_pictures_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / target).exists(), target

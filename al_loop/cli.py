@@ -68,6 +68,7 @@ def main(ctx: click.Context, workspace: Path) -> None:
 def init(workspace: Path, folder: Path | None) -> None:
     """Make a workspace: a folder with an al_loop.toml to edit."""
     from al_loop.config_file import default_config
+    from storage.store import Store
 
     root = folder or workspace
     root.mkdir(parents=True, exist_ok=True)
@@ -77,7 +78,7 @@ def init(workspace: Path, folder: Path | None) -> None:
             file.write(default_config())
     except FileExistsError as exc:
         raise WorkspaceError(f"{path} exists already, and stays as it is") from exc
-    Workspace.open(root).create_folders()
+    Store(Workspace.open(root)).close()
     click.echo(f"{path} is written; `al-loop -w {root} ingest …` brings audio in")
 
 
@@ -186,6 +187,7 @@ def ui(workspace: Path, port: int) -> None:
     arguments = [
         *("--server.address", "127.0.0.1", "--server.port", str(port)),
         *("--server.headless", "true", "--browser.gatherUsageStats", "false"),
+        *("--client.toolbarMode", "minimal"),
     ]
     click.echo(f"dashboard: http://127.0.0.1:{port}")
     environment = os.environ | {"AL_LOOP_WORKSPACE": str(root.root)}

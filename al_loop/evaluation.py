@@ -9,7 +9,7 @@ import numpy as np
 
 from al_loop.metrics import count_errors, evaluate
 from al_loop.promotion import Comparison
-from al_loop.records import Evaluation, Hypothesis, Utterance
+from al_loop.records import Evaluation, Hypothesis, Utterance, content_hash
 
 
 def group_by_set(utterances: Sequence[Utterance]) -> dict[str, list[Utterance]]:
@@ -21,15 +21,22 @@ def group_by_set(utterances: Sequence[Utterance]) -> dict[str, list[Utterance]]:
 
 
 def evaluate_sets(
-    utterances: Sequence[Utterance], heard: Mapping[str, Hypothesis], seed: int, samples: int
+    utterances: Sequence[Utterance],
+    heard: Mapping[str, Hypothesis],
+    checkpoint_id: str,
+    samples: int,
 ) -> list[Evaluation]:
-    """WER and CER of one checkpoint on every evaluation set."""
+    """WER and CER of one checkpoint on every evaluation set.
+
+    The bootstrap's seed follows from checkpoint and set, so the same hypotheses get the same
+    interval in every round.
+    """
     return [
         evaluate(
             name,
             rows[0].language,
             [count_errors(row.text or "", heard[row.id].text) for row in rows],
-            np.random.default_rng(seed),
+            np.random.default_rng(int(content_hash([checkpoint_id, name])[:16], 16)),
             samples,
         )
         for name, rows in group_by_set(utterances).items()

@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from al_loop.config import Settings
-from al_loop.errors import AlLoopError
+from al_loop.errors import AlLoopError, ConfigError
 from al_loop.ports import Engine, Oracle, Recognizer, Store
 from al_loop.records import (
     IN_HOUSE,
@@ -75,13 +75,15 @@ class Loop:
     def advance(self, close: bool = False, insist: bool = False) -> Outcome:
         """Advance the open round, or a new one, as far as it goes now.
 
-        close: do not wait for further answers. insist: try a failed stage before its pause is
-        over. Raises what a failing stage raised, after recording it.
+        close: do not wait for further answers; a round that has not asked yet waits nevertheless.
+        insist: try a failed stage before its pause is over. Raises what a failing stage raised,
+        after recording it.
         """
         current = self.store.open_round() or self._open_round()
         if current is None:
             return Outcome("idle", None, "nothing is left to label: ingest more audio as pool")
         number = current.number
+        close = close and current.stage == "pull"
         while current is not None and current.stage is not None:
             stage = current.stage
             failures, retry_at = self.store.failures(number, stage)
@@ -100,6 +102,8 @@ class Loop:
                 self.store.fail_stage(number, stage, message, (_now() + pause).isoformat())
                 raise
             if waiting:
+                if failures:
+                    self.store.forget_failures(number, stage)
                 return waiting
             current = self.store.open_round()
         return Outcome("recorded", number, f"round {number} is recorded")
@@ -137,7 +141,11 @@ class Loop:
         stage: Stage = "merge" if last is None else "score"
         if last is not None and not self.store.pool():
             return None
-        checkpoint_id = self.store.current_checkpoint_id() or self._create_base()
+        checkpoint_id = self.store.current_checkpoint_id()
+        if checkpoint_id is None:
+            checkpoint_id = self._create_base()
+        else:
+            self._check_base(checkpoint_id)
         seed = int(content_hash([self.settings.seed, number])[:8], 16)
         return self.store.start_round(
             number, seed, stage, checkpoint_id, self.settings.model_dump_json()
@@ -150,6 +158,16 @@ class Loop:
         checkpoint = Checkpoint(content_hash(sidecar), f"checkpoints/{BASE_FOLDER}", None, sidecar)
         self.store.put_checkpoint(checkpoint)
         return checkpoint.id
+
+    def _check_base(self, checkpoint_id: str) -> None:
+        """Refuse a model setting that the workspace's checkpoints do not follow."""
+        began_with = self._base(checkpoint_id).sidecar["made_from"]
+        wanted = self.settings.model.checkpoint
+        if began_with != wanted:
+            raise ConfigError(
+                f"model.checkpoint = {wanted!r}, but this workspace's checkpoints come from "
+                f"{began_with!r}; set it back, or make another workspace for another model"
+            )
 
     # -- the stages ------------------------------------------------------------------------------
 
@@ -202,7 +220,7 @@ class Loop:
         closes_at = datetime.fromisoformat(current.pushed_at) + timedelta(
             days=rule.close_after_days
         )
-        needed = math.ceil(rule.close_share * total)
+        needed = math.ceil(round(rule.close_share * total, 6))  # 0.55 * 100 is more than 55
         if answered < needed and not close and _now() < closes_at:
             return Outcome(
                 "waiting",
@@ -250,7 +268,9 @@ class Loop:
                 pass
             return
         rule = self.settings.train
-        parent = self._parent(current)
+        parent = self._checkpoint(current.checkpoint_id)
+        if rule.start_from == "base":
+            parent = self._base(parent.id)
         candidate_id = content_hash(
             {
                 "parent": parent.id,
@@ -288,7 +308,7 @@ class Loop:
             heard = self.store.hypotheses(checkpoint_id, [row.id for row in utterances])
             samples = self.settings.evaluate.bootstrap_samples
             with_results.append(
-                (checkpoint_id, evaluate_sets(utterances, heard, current.seed, samples))
+                (checkpoint_id, evaluate_sets(utterances, heard, checkpoint_id, samples))
             )
         with self._finishing(current):
             for checkpoint_id, evaluations in with_results:
@@ -305,11 +325,11 @@ class Loop:
 
             utterances = self.store.evaluation_utterances()
             ids = [row.id for row in utterances]
-            comparisons = compare_sets(
-                utterances,
-                self.store.hypotheses(current.checkpoint_id, ids),
-                self.store.hypotheses(current.candidate_id, ids),
-            )
+            before = self.store.hypotheses(current.checkpoint_id, ids)
+            after = self.store.hypotheses(current.candidate_id, ids)
+            # clips ingested since the evaluation wait for the next round
+            both = [row for row in utterances if row.id in before and row.id in after]
+            comparisons = compare_sets(both, before, after)
             decision = decide(
                 comparisons,
                 self.settings.model.language,
@@ -325,15 +345,15 @@ class Loop:
         with self._finishing(current):
             pass
 
-    def _parent(self, current: Round) -> Checkpoint:
-        """The checkpoint that training starts from."""
-        parent = self.store.checkpoint(current.checkpoint_id)
-        assert parent is not None
-        while self.settings.train.start_from == "base" and parent.parent is not None:
-            older = self.store.checkpoint(parent.parent)
-            assert older is not None
-            parent = older
-        return parent
+    def _checkpoint(self, checkpoint_id: str) -> Checkpoint:
+        found = self.store.checkpoint(checkpoint_id)
+        assert found is not None, checkpoint_id
+        return found
+
+    def _base(self, checkpoint_id: str) -> Checkpoint:
+        """The untrained checkpoint that this one descends from."""
+        found = self._checkpoint(checkpoint_id)
+        return found if found.parent is None else self._base(found.parent)
 
     def _listen(self, checkpoint_id: str, utterances: Sequence[Utterance]) -> None:
         """Decode what the checkpoint has not heard yet; every finished block is committed."""
@@ -341,8 +361,7 @@ class Loop:
         missing = [row for row in utterances if row.id not in heard]
         if not missing:
             return
-        checkpoint = self.store.checkpoint(checkpoint_id)
-        assert checkpoint is not None
+        checkpoint = self._checkpoint(checkpoint_id)
         recognizer = self.recognizer()
         blocks = recognizer.blocks(missing)
         done = 0

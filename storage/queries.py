@@ -51,7 +51,10 @@ class Reader:
                 f"{workspace.root} holds no data yet: `al-loop ingest` brings audio in"
             )
         # each thread of the dashboard makes its own Reader
-        self.connection = sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True)
+        try:
+            self.connection = sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True)
+        except sqlite3.Error as exc:
+            raise WorkspaceError(f"{self.path}: cannot be opened for reading: {exc}") from exc
         self.connection.row_factory = sqlite3.Row
         self.connection.execute("PRAGMA query_only = ON")
 

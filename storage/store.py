@@ -189,6 +189,15 @@ class Store:
                 [error, retry_at, round_number, stage],
             )
 
+    def forget_failures(self, round_number: int, stage: Stage) -> None:
+        """The stage works again, though it is not finished."""
+        with self.db.atomic():
+            self.db.execute(
+                "UPDATE stage_runs SET failures = 0, error = NULL, retry_at = NULL "
+                "WHERE round = ? AND stage = ?",
+                [round_number, stage],
+            )
+
     def failures(self, round_number: int, stage: Stage) -> tuple[int, str | None]:
         """How often the stage failed since it last succeeded, and when it may be tried again."""
         rows = self.db.execute(

@@ -58,10 +58,10 @@ close_share = 0.9
 in_house_weight = 2.0
 
 [train]
-epochs = 3
+epochs = 2
 batch_size = 4
 accumulation = 2
-learning_rate = 5e-5
+learning_rate = 7e-5
 """
 
 

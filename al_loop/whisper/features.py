@@ -19,6 +19,7 @@ import torch
 from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration
 
 from al_loop.audio import SAMPLE_RATE, decode
+from al_loop.errors import AudioError, WorkspaceError
 
 MAX_WINDOW_S = 30.0
 FRAMES_PER_S = 100
@@ -34,8 +35,11 @@ def window_s(duration_s: float, padding_s: float, bucket_s: float) -> float:
 def log_mel(
     extractor: WhisperFeatureExtractor, paths: Sequence[Path], window: float
 ) -> torch.Tensor:
-    """(B, n_mels, T) float32 for audio files of at most `window` seconds; T = 100 * window."""
-    clips = [decode(path) for path in paths]
+    """(B, n_mels, T) float32 for audio files of at most `window` seconds; T = 100 * window.
+
+    Raises WorkspaceError with the file's name when one is gone or damaged.
+    """
+    clips = [_decode(path) for path in paths]
     frames = round(window * POSITIONS_PER_S) * 2
     features = extractor(
         clips,
@@ -46,6 +50,13 @@ def log_mel(
         return_tensors="np",
     )
     return torch.from_numpy(np.asarray(features["input_features"], dtype=np.float32))
+
+
+def _decode(path: Path) -> np.ndarray:
+    try:
+        return decode(path)
+    except AudioError as exc:
+        raise WorkspaceError(f"{path}: {exc}; restore it from a backup, or ingest it anew") from exc
 
 
 def accept_short_windows(model: WhisperForConditionalGeneration) -> None:

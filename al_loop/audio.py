@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from pathlib import Path
 
 import av
@@ -31,28 +32,28 @@ def decode(path: Path, max_duration_s: float | None = None) -> np.ndarray:
     Decoding stops soon after `max_duration_s`, so that a file of hours costs no memory.
     Raises AudioError: not_a_file, empty_file, unreadable, no_audio, corrupt, truncated.
     """
-    if not path.is_file():
-        raise AudioError("not_a_file", "there is no regular file of that name")
-    if path.stat().st_size == 0:
-        raise AudioError("empty_file", "0 bytes")
     try:
-        _check_riff(path)
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise AudioError("not_a_file", "it is no regular file")
+        _check_size(path)
         with av.open(str(path), metadata_errors="ignore") as container:
             if not container.streams.audio:
                 raise AudioError("no_audio", "the file holds no audio stream")
             stream = container.streams.audio[0]
             blocks, sample_rate, length = _read(container, stream, max_duration_s)
-            stated = _stated_duration_s(container, stream)
+            stated_s = _stated_duration_s(container, stream)
     except PermissionError as exc:
         raise AudioError("unreadable", "no permission to read it") from exc
+    except FileNotFoundError as exc:
+        raise AudioError("not_a_file", "there is no file of that name") from exc
     except (av.FFmpegError, ValueError, OSError) as exc:
         raise AudioError("corrupt", f"cannot be decoded: {exc}") from exc
     if not blocks:
         return np.zeros(0, dtype=np.float32)
     decoded_s = length / sample_rate
     cut_short = max_duration_s is not None and decoded_s > max_duration_s
-    if stated is not None and not cut_short and decoded_s < 0.95 * stated - 0.05:
-        raise AudioError("truncated", f"{decoded_s:.2f} s where its header says {stated:.2f} s")
+    if stated_s is not None and not cut_short and decoded_s < 0.95 * stated_s - 0.05:
+        raise AudioError("truncated", f"{decoded_s:.2f} s where its header says {stated_s:.2f} s")
     samples = np.concatenate(blocks)
     return samples if sample_rate == SAMPLE_RATE else _resample(samples, sample_rate)
 
@@ -95,10 +96,12 @@ def write_flac(samples: np.ndarray, path: Path) -> None:
     os.replace(unfinished, path)
 
 
-def _check_riff(path: Path) -> None:
-    """Refuse a WAV shorter than its header says, which FFmpeg takes for a shorter recording."""
+def _check_size(path: Path) -> None:
+    """Refuse an empty file, and a WAV shorter than its header says, which FFmpeg would take."""
     with path.open("rb") as file:
         header = file.read(8)
+    if not header:
+        raise AudioError("empty_file", "0 bytes")
     if header[:4] != b"RIFF" or len(header) < 8:
         return
     stated = 8 + int.from_bytes(header[4:], "little")

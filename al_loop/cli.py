@@ -88,7 +88,11 @@ def init(workspace: Path, folder: Path | None) -> None:
 @click.option("--kind", type=click.Choice(SOURCE_KINDS), default="open_source", show_default=True)
 @click.option("--language", default=None, help="As a Whisper code; default: model.language.")
 @click.option("--split", type=click.Choice(SPLITS), default="pool", show_default=True)
-@click.option("--weight", type=click.FloatRange(min=0, min_open=True), default=1.0)
+@click.option(
+    "--weight",
+    type=click.FloatRange(min=0, min_open=True),
+    help="How often its examples are seen in training; default: 1, or what it was.",
+)
 @click.option("--hub-split", default="train", show_default=True, help="Of a hub data set.")
 @click.option("--text-column", default=None, help="Of a hub data set.")
 @click.pass_obj
@@ -99,7 +103,7 @@ def ingest(
     kind: Any,
     language: str | None,
     split: Any,
-    weight: float,
+    weight: float | None,
     hub_split: str,
     text_column: str | None,
 ) -> None:
@@ -111,12 +115,15 @@ def ingest(
     """
     from tqdm import tqdm
 
+    from al_loop.languages import WHISPER_LANGUAGES
     from al_loop.sources.ingest import Intake
     from al_loop.sources.ingest import ingest as take_in
     from al_loop.sources.rows import read_rows
 
     root, settings, store = _open(workspace)
-    intake = Intake(source, kind, language or settings.model.language, split, weight)
+    target = settings.model.language
+    languages = WHISPER_LANGUAGES | {target}
+    intake = Intake(source, kind, language or target, split, languages, weight)
     rows = read_rows(place, hub_split, text_column)
     total = len(rows) if isinstance(rows, list) else None
     with tqdm(total=total, unit="clip", disable=None) as bar:
@@ -124,7 +131,7 @@ def ingest(
     for refusal in report.refusals:
         click.echo(f"refused {refusal.origin}: {refusal.reason} ({refusal.detail})")
     click.echo(
-        f"{report.added - report.moved} added, {report.moved} moved to an evaluation set, "
+        f"{report.added} added, {report.moved} moved to an evaluation set, "
         f"{report.known} known already, {len(report.refusals)} refused"
     )
 
@@ -149,7 +156,7 @@ def round_(workspace: Path, close: bool, verbose: bool) -> None:
     try:
         with FileLock(root.lock, blocking=False):
             loop = wire(root, settings, store, _teller(watched))
-            outcome = loop.advance(close=close, insist=watched)
+            outcome = loop.advance(close=close, insist=sys.stdout.isatty())
     except Timeout:
         if watched:
             click.echo("another round is at work in this workspace")
@@ -245,6 +252,7 @@ def _show(running: Running) -> None:
 def demo(folder: Path, rounds: int) -> None:
     """Run the loop on a corpus made here, with a simulated annotator at a real Label Studio."""
     from al_loop.demo.run import run_demo
+    from storage.queries import Reader
 
     def connect() -> tuple[Session, int]:
         root, settings, store = _open(folder)
@@ -252,7 +260,10 @@ def demo(folder: Path, rounds: int) -> None:
         assert store.project_id is not None
         return connect_label_studio(settings), store.project_id
 
-    sys.exit(run_demo(folder, rounds, connect, click.echo))
+    def read() -> Reader:
+        return Reader(Workspace.open(folder))
+
+    sys.exit(run_demo(folder, rounds, connect, read, click.echo))
 
 
 # -- wiring --------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ Secrets are never in the file: the Label Studio token comes from the environment
 from __future__ import annotations
 
 import os
+import re
 import stat
 import tomllib
 from pathlib import Path
@@ -57,6 +58,10 @@ class ModelSettings(Section):
     )
     batch_s: Positive = Field(96.0, description="seconds decoded at once, padding included")
 
+    def identity(self) -> dict[str, Any]:
+        """What a workspace cannot change: figures before and after would not compare."""
+        return self.model_dump(exclude={"device", "batch_s"})
+
 
 class SelectSettings(Section):
     """Which utterances are worth an annotator's time."""
@@ -72,7 +77,9 @@ class LabelStudioSettings(Section):
     """Where the annotators work."""
 
     url: str = Field(
-        EMBEDDED, description="`embedded` (see `labelstudio up`) or the server's address"
+        EMBEDDED,
+        pattern="^(embedded|https?://[^@]+)$",
+        description="`embedded` (see `labelstudio up`) or the server's address",
     )
     token_file: Path | None = Field(
         None, strict=False, description="a file of mode 0600 that holds the token"
@@ -113,6 +120,11 @@ class TrainSettings(Section):
     batch_size: Count = Field(8, description="utterances per forward pass")
     accumulation: Count = Field(2, description="forward passes per optimiser step")
     clip_norm: Positive = Field(1.0, description="gradients are clipped to this norm")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="of the forward and backward pass; weights stay float32. `auto` takes bfloat16 "
+        "where the device computes it faster",
+    )
     freeze_encoder: bool = Field(False, description="train the decoder alone: faster, weaker")
 
 
@@ -126,7 +138,10 @@ class PromoteSettings(Section):
     """When a candidate takes the current checkpoint's place."""
 
     max_retention_loss: float = Field(
-        2.0, ge=0, description="WER points that another language may lose beyond the interval"
+        2.0,
+        ge=0,
+        description="WER points that another language may lose in a round; what lies within the "
+        "paired interval never counts",
     )
 
 
@@ -171,7 +186,7 @@ def load_settings(path: Path) -> Settings:
 def label_studio_token(settings: LabelStudioSettings) -> str:
     """The token for a server of the user's own: the environment first, then `token_file`."""
     if token := os.environ.get(TOKEN_VARIABLE, "").strip():
-        return token
+        return _one_word(token, TOKEN_VARIABLE)
     path = settings.token_file
     if path is None:
         raise ConfigError(
@@ -185,11 +200,18 @@ def label_studio_token(settings: LabelStudioSettings) -> str:
                 f"label_studio.token_file: {path} has mode {mode:04o}, others may read it; "
                 f"run `chmod 600 {path}`"
             )
-        token = path.read_text(encoding="utf-8").strip()
+        token = path.read_text(encoding="utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as exc:
         raise ConfigError(f"label_studio.token_file: cannot read {path}: {exc}") from exc
     if not token:
         raise ConfigError(f"label_studio.token_file: {path} is empty; put the token there")
+    return _one_word(token, f"label_studio.token_file {path}")
+
+
+def _one_word(token: str, place: str) -> str:
+    """The token, which goes into an HTTP header; a message about it must not show it."""
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise ConfigError(f"{place}: expected one token without spaces or line breaks")
     return token
 
 
@@ -197,8 +219,9 @@ def _explain(error: Any) -> str:
     key = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         allowed = ", ".join(_section_of(error["loc"]).model_fields)
-        return f"{key} = {error['input']!r}: unknown key; allowed here: {allowed}"
-    return f"{key} = {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}"
+        return f"{key}: unknown key; allowed here: {allowed}"  # its value may be a secret
+    shown = re.sub(r"//[^@/]*@", "//…@", repr(error["input"]))
+    return f"{key} = {shown}: {error['msg'][0].lower()}{error['msg'][1:]}"
 
 
 def _section_of(location: tuple[Any, ...]) -> type[Section]:

@@ -36,8 +36,8 @@ def decide(
 ) -> Decision:
     """Promote unless the target language got worse, or another language much worse.
 
-    Worse: the paired 95% interval of the difference in WER lies above zero. Another language may
-    lose `max_retention_loss` points of WER, interval or not.
+    Worse: the paired 95% interval of the difference in WER lies above zero. Much worse: worse, and
+    by more than `max_retention_loss` points.
     """
     if not comparisons:
         return Decision(True, "promoted unseen: there is no evaluation set to compare on")

@@ -61,17 +61,20 @@ def _round(status: Status) -> str:
 
 
 def _waits(status: Status, close_share: float) -> str:
+    if status.failed_stage:
+        return f"until {status.retry_at}, then it tries {status.failed_stage} again"
     if status.stage == "pull":
         return (
             f"for annotators: {status.answered} of {status.tasks} tasks are answered, "
             f"it goes on at {close_share:.0%}"
         )
-    if status.retry_at and status.stage:
-        return f"until {status.retry_at} before it tries {status.stage} again"
+    if status.stage is None and status.round is not None and not status.pool:
+        return "for audio: the pool is empty, `al-loop ingest` fills it"
     return "for nothing: the next `al-loop round` goes on"
 
 
 def _failure(status: Status) -> str:
     if not status.error:
         return "none"
-    return f"{status.stage} failed {status.failures} times: {status.error}"
+    message = " ".join(status.error.split())
+    return f"{status.failed_stage} failed {status.failures} times: {message}"

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Literal
 
 from al_loop.config import Settings
@@ -26,6 +27,7 @@ from al_loop.records import (
     Annotation,
     Checkpoint,
     Label,
+    Manifest,
     Round,
     Source,
     Stage,
@@ -35,6 +37,11 @@ from al_loop.records import (
 
 FIRST_PAUSE = timedelta(minutes=5)
 LONGEST_PAUSE = timedelta(hours=6)
+MOST_STARTS = 5
+"""Kills in a row after which a stage counts as failed, so that its pauses grow."""
+OPEN = "open"
+"""What precedes a round's first stage, under the same rules."""
+FIRST_STAGE_OF_ROUND_0: Stage = "merge"
 BASE_FOLDER = "base"
 
 
@@ -79,34 +86,55 @@ class Loop:
         insist: try a failed stage before its pause is over. Raises what a failing stage raised,
         after recording it.
         """
-        current = self.store.open_round() or self._open_round()
+        current = self.store.open_round()
         if current is None:
-            return Outcome("idle", None, "nothing is left to label: ingest more audio as pool")
+            last = self.store.last_round()
+            number = 0 if last is None else last.number + 1
+            ended = self._attempt(number, OPEN, insist, lambda: self._open_round(last))
+            if ended:
+                return ended
+            current = self.store.open_round()
+        assert current is not None
         number = current.number
         close = close and current.stage == "pull"
         while current is not None and current.stage is not None:
-            stage = current.stage
-            failures, retry_at = self.store.failures(number, stage)
-            if retry_at and not insist and _now() < datetime.fromisoformat(retry_at):
-                return Outcome(
-                    "paused",
-                    number,
-                    f"round {number}: {stage} failed {failures} times, next try at {retry_at}",
-                )
-            self.store.start_stage(number, stage)
-            try:
-                waiting = self._run(current, close)
-            except Exception as exc:
-                pause = min(FIRST_PAUSE * 2 ** min(failures, 10), LONGEST_PAUSE)
-                message = str(exc) if isinstance(exc, AlLoopError) else repr(exc)
-                self.store.fail_stage(number, stage, message, (_now() + pause).isoformat())
-                raise
-            if waiting:
-                if failures:
-                    self.store.forget_failures(number, stage)
-                return waiting
+            run = partial(self._run, current, close)
+            ended = self._attempt(number, current.stage, insist, run)
+            if ended:
+                return ended
             current = self.store.open_round()
         return Outcome("recorded", number, f"round {number} is recorded")
+
+    def _attempt(
+        self, number: int, stage: str, insist: bool, work: Callable[[], Outcome | None]
+    ) -> Outcome | None:
+        """Do a stage's work unless it is paused; an outcome comes back when the call ends here.
+
+        A failure is recorded, and so is a stage that was killed again and again.
+        """
+        failures, retry_at = self.store.failures(number, stage)
+        if retry_at and not insist and _now() < datetime.fromisoformat(retry_at):
+            return Outcome(
+                "paused",
+                number,
+                f"round {number}: {stage} failed {failures} times, next try at {retry_at}",
+            )
+        try:
+            if self.store.start_stage(number, stage, self.settings.model_dump_json()) > MOST_STARTS:
+                raise AlLoopError(
+                    f"round {number}: {stage} was started {MOST_STARTS} times and killed each "
+                    "time; look for what killed it (out of memory?), lower train.batch_size or "
+                    "model.batch_s"
+                )
+            ended = work()
+        except Exception as exc:
+            pause = min(FIRST_PAUSE * 2 ** min(failures, 10), LONGEST_PAUSE)
+            message = str(exc) if isinstance(exc, AlLoopError) else repr(exc)
+            self.store.fail_stage(number, stage, message, (_now() + pause).isoformat())
+            raise
+        if ended:  # it works, though it is not finished
+            self.store.forget_failures(number, stage)
+        return ended
 
     def _run(self, current: Round, close: bool) -> Outcome | None:
         """Run the current stage; an outcome comes back when there is something to wait for."""
@@ -135,21 +163,27 @@ class Loop:
 
     # -- opening a round -------------------------------------------------------------------------
 
-    def _open_round(self) -> Round | None:
-        last = self.store.last_round()
-        number = 0 if last is None else last.number + 1
-        stage: Stage = "merge" if last is None else "score"
-        if last is not None and not self.store.pool():
-            return None
+    def _open_round(self, last: Round | None) -> Outcome | None:
+        """Open the next round, or say why there is none to open."""
         checkpoint_id = self.store.current_checkpoint_id()
-        if checkpoint_id is None:
+        number, stage = 0, FIRST_STAGE_OF_ROUND_0
+        if last is None:
             checkpoint_id = self._create_base()
         else:
+            assert checkpoint_id is not None
             self._check_base(checkpoint_id)
+            number, stage = last.number + 1, STAGES[0]
+            if not self.store.pool():
+                # nothing to ask, but late answers or new training data may be worth a round
+                if self.store.asked():
+                    self._pull_answers()
+                self.store.put_labels(self._labels())
+                if self._build_manifest().id == last.manifest_id:
+                    return Outcome("idle", None, "nothing is left to label: ingest more audio")
+                stage = FIRST_STAGE_OF_ROUND_0
         seed = int(content_hash([self.settings.seed, number])[:8], 16)
-        return self.store.start_round(
-            number, seed, stage, checkpoint_id, self.settings.model_dump_json()
-        )
+        self.store.start_round(number, seed, stage, checkpoint_id)
+        return None
 
     def _create_base(self) -> str:
         self.say(f"preparing {self.settings.model.checkpoint}")
@@ -160,14 +194,14 @@ class Loop:
         return checkpoint.id
 
     def _check_base(self, checkpoint_id: str) -> None:
-        """Refuse a model setting that the workspace's checkpoints do not follow."""
-        began_with = self._base(checkpoint_id).sidecar["made_from"]
-        wanted = self.settings.model.checkpoint
-        if began_with != wanted:
-            raise ConfigError(
-                f"model.checkpoint = {wanted!r}, but this workspace's checkpoints come from "
-                f"{began_with!r}; set it back, or make another workspace for another model"
-            )
+        """Refuse model settings under which earlier and later figures could not be compared."""
+        began_with = self._base(checkpoint_id).sidecar["model"]
+        for key, value in self.settings.model.identity().items():
+            if began_with[key] != value:
+                raise ConfigError(
+                    f"model.{key} = {value!r}, but this workspace began with {began_with[key]!r}; "
+                    "set it back, or make another workspace"
+                )
 
     # -- the stages ------------------------------------------------------------------------------
 
@@ -195,7 +229,7 @@ class Loop:
             rule.control_share,
             rng,
         )
-        if not batch:
+        if pool and not batch:
             raise AlLoopError(
                 f"no clip fits into select.budget_s = {rule.budget_s}; the shortest in the pool "
                 f"has {min(row.duration_s for row in pool):.1f} s"
@@ -204,16 +238,19 @@ class Loop:
             self.store.put_batch(current.number, batch)
 
     def _push(self, current: Round) -> None:
+        self._push_missing(current)
+        with self._finishing(current):
+            self.store.set_pushed_at(current.number)
+
+    def _push_missing(self, current: Round) -> None:
         tasks = self.store.unpushed(current.number, current.checkpoint_id)
         if tasks:
             for task_ids in self.oracle().push(tasks):
                 self.store.mark_pushed(task_ids)
-        with self._finishing(current):
-            self.store.set_pushed_at(current.number)
 
     def _pull(self, current: Round, close: bool) -> Outcome | None:
-        pulled = self.oracle().pull(self.store.high_water)
-        self.store.take_annotations(pulled.annotations, pulled.refusals, pulled.high_water)
+        self._pull_answers()
+        self._push_missing(current)  # the configuration may name another Label Studio by now
         answered, total = self.store.answered(current.number)
         rule = self.settings.label_studio
         assert current.pushed_at is not None
@@ -232,28 +269,39 @@ class Loop:
             pass
         return None
 
-    def _merge(self, current: Round) -> None:
-        from al_loop.manifest import build_manifest
+    def _pull_answers(self) -> None:
+        pulled = self.oracle().pull(self.store.high_water)
+        self.store.take_annotations(pulled.annotations, pulled.refusals, pulled.high_water)
 
-        target = self.settings.model.language
-        weight = self.settings.mixture.in_house_weight
-        labels = [self.settle(answers) for answers in self.store.annotations().values()]
-        evaluation_ids = {row.id for row in self.store.evaluation_utterances()}
+    def _merge(self, current: Round) -> None:
+        labels = self._labels()
         with self._finishing(current):
-            self.store.put_source(Source(IN_HOUSE, "in_house", target, weight))
             self.store.put_labels(labels)
-            manifest = build_manifest(
-                self.store.training_examples(IN_HOUSE),
-                {source.name: source for source in self.store.sources()},
-                self.settings.mixture.policy,
-                evaluation_ids,
-            )
+            manifest = self._build_manifest()
             self.store.put_manifest(current.number, manifest)
         for row in manifest.mixture:
             self.say(
                 f"  {row.source}: {row.examples} examples, {row.duration_s / 60:.1f} min, "
                 f"weight {row.weight:g}, {row.realised_share:.0%} of draws"
             )
+
+    def _labels(self) -> list[Label]:
+        return [self.settle(answers) for answers in self.store.annotations().values()]
+
+    def _build_manifest(self) -> Manifest:
+        """The training set as of now: the train splits and the in-house labels."""
+        from al_loop.manifest import build_manifest
+
+        rule = self.settings.mixture
+        self.store.put_source(
+            Source(IN_HOUSE, "in_house", self.settings.model.language, rule.in_house_weight)
+        )
+        return build_manifest(
+            self.store.training_examples(IN_HOUSE),
+            {source.name: source for source in self.store.sources()},
+            rule.policy,
+            {row.id for row in self.store.evaluation_utterances()},
+        )
 
     def _train(self, current: Round) -> None:
         import numpy as np

@@ -14,8 +14,7 @@ from itertools import islice
 from typing import Any
 
 from al_loop.errors import OracleUnavailable
-from al_loop.records import Annotation, Label, Pulled, Refusal, Task
-from labeling import quality
+from al_loop.records import Annotation, Pulled, Refusal, Task
 from labeling.session import Session
 from labeling.tasks import ANNOTATION_FIELDS, parse_task, to_task_data, utc
 
@@ -80,16 +79,20 @@ class LabelStudioOracle:
             refusals += refused
         return Pulled(annotations, refusals, high_water)
 
-    def settle(self, annotations: Sequence[Annotation]) -> Label:
-        """What the annotations of one utterance settle on."""
-        return quality.settle(annotations)
-
     def _task_ids(self, utterance_ids: Iterable[str]) -> dict[str, str]:
+        """Task ids by utterance. An import that was cut off may have landed after all, so that the
+        same task came twice: of such twins the unanswered ones are deleted, but for one."""
         wanted = _filter("data.utterance", "in_list", "List", list(utterance_ids))
-        found: dict[str, str] = {}
-        for row in self._rows("id,data", wanted):
-            found.setdefault(row["data"]["utterance"], str(row["id"]))
-        return found
+        fields = "id,data,total_annotations,cancelled_annotations"
+        found: dict[str, list[dict[str, Any]]] = {}
+        for row in self._rows(fields, wanted):
+            found.setdefault(row["data"]["utterance"], []).append(row)
+        for twins in found.values():
+            twins.sort(key=_is_answered, reverse=True)  # stable: by id among equals
+            for twin in twins[1:]:
+                if not _is_answered(twin):
+                    self._session.delete(f"/api/tasks/{twin['id']}/")
+        return {utterance_id: str(twins[0]["id"]) for utterance_id, twins in found.items()}
 
     def _import(self, tasks: Sequence[Task]) -> None:
         rows = [to_task_data(task, self._audio_url(task.audio)) for task in tasks]
@@ -124,6 +127,10 @@ class LabelStudioOracle:
             query=json.dumps(query, separators=(",", ":")),
             **params,
         )
+
+
+def _is_answered(row: dict[str, Any]) -> bool:
+    return bool(row["total_annotations"] or row["cancelled_annotations"])
 
 
 def _changed_since(since: str | None) -> list[dict[str, Any]]:

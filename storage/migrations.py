@@ -53,7 +53,6 @@ CREATE TABLE checkpoints (
 CREATE TABLE rounds (
     number INTEGER PRIMARY KEY,
     seed INTEGER NOT NULL,
-    settings TEXT NOT NULL,          -- JSON, as they were when the round was opened
     stage TEXT,                      -- the next one to run; NULL: recorded
     checkpoint_id TEXT NOT NULL REFERENCES checkpoints(id),
     candidate_id TEXT REFERENCES checkpoints(id),
@@ -65,9 +64,11 @@ CREATE TABLE rounds (
     recorded_at TEXT
 ) STRICT;
 CREATE TABLE stage_runs (
-    round INTEGER NOT NULL REFERENCES rounds(number),
+    round INTEGER NOT NULL,          -- "open" is a stage before there is a round
     stage TEXT NOT NULL,
+    settings TEXT NOT NULL,          -- JSON, as they were when it last started
     started_at TEXT NOT NULL,
+    starts INTEGER NOT NULL,         -- since it last came to an end: more than 1 after a kill
     finished_at TEXT,
     failures INTEGER NOT NULL DEFAULT 0,
     error TEXT,                      -- the last failure's message
@@ -96,7 +97,9 @@ CREATE TABLE query_batches (
     UNIQUE (round, rank)
 ) STRICT;
 CREATE TABLE annotations (
-    id TEXT PRIMARY KEY,             -- Label Studio's id
+    server TEXT NOT NULL,            -- which Label Studio
+    project_id INTEGER NOT NULL,
+    id TEXT NOT NULL,                -- its id there
     task_id TEXT NOT NULL,
     utterance_id TEXT NOT NULL REFERENCES utterances(id),
     annotator TEXT NOT NULL,
@@ -105,6 +108,7 @@ CREATE TABLE annotations (
     lead_time_s REAL,
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL,
+    PRIMARY KEY (server, project_id, utterance_id, id),
     CHECK ((text IS NULL) <> (verdict IS NULL))
 ) STRICT;
 CREATE INDEX annotations_by_utterance ON annotations (utterance_id);

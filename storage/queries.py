@@ -21,11 +21,12 @@ IN_USE = "CASE WHEN r.promoted = 1 THEN r.candidate_id ELSE r.checkpoint_id END"
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Where the loop stands."""
+    """Where the loop stands. `stage`: None when the last round is recorded. `failed_stage`: what
+    failed last and has not worked since; "open" is what precedes a round's first stage."""
 
     round: int | None
     stage: str | None
-    started_at: str | None
+    failed_stage: str | None
     failures: int
     error: str | None
     retry_at: str | None
@@ -69,16 +70,10 @@ class Reader:
         self.connection.close()
 
     def status(self) -> Status:
-        open_round = self._all(
-            "SELECT r.number, r.stage, s.started_at, coalesce(s.failures, 0) AS failures, s.error, "
-            "s.retry_at FROM rounds r "
-            "LEFT JOIN stage_runs s ON s.round = r.number AND s.stage = r.stage "
-            "ORDER BY r.number DESC LIMIT 1"
-        )
-        last = (
-            open_round[0]
-            if open_round
-            else dict.fromkeys(("number", "stage", "started_at", "error", "retry_at"))
+        last = self._first("SELECT number, stage FROM rounds ORDER BY number DESC LIMIT 1")
+        failure = self._first(
+            "SELECT stage, failures, error, retry_at FROM stage_runs WHERE error IS NOT NULL "
+            "ORDER BY round DESC LIMIT 1"
         )
         pool = self._one(
             "SELECT count(*) AS n, coalesce(sum(duration_s), 0) AS s FROM utterances "
@@ -93,15 +88,15 @@ class Reader:
             "SELECT count(DISTINCT b.utterance_id) AS tasks, "
             "count(DISTINCT a.utterance_id) AS answered FROM query_batches b "
             "LEFT JOIN annotations a ON a.utterance_id = b.utterance_id WHERE b.round = ?",
-            [last["number"]],
+            [last.get("number")],
         )
         return Status(
-            round=last["number"],
-            stage=last["stage"],
-            started_at=last["started_at"],
-            failures=last.get("failures") or 0,
-            error=last["error"],
-            retry_at=last["retry_at"],
+            round=last.get("number"),
+            stage=last.get("stage"),
+            failed_stage=failure.get("stage"),
+            failures=failure.get("failures", 0),
+            error=failure.get("error"),
+            retry_at=failure.get("retry_at"),
             pool=pool["n"],
             pool_s=pool["s"],
             labelled=labelled["n"],
@@ -181,6 +176,11 @@ class Reader:
             "ORDER BY r.number DESC LIMIT 1"
         )
         return rows[0]["path"] if rows else None
+
+    def _first(self, sql: str) -> dict[str, Any]:
+        """The first row; empty where there is none."""
+        rows = self._all(sql)
+        return rows[0] if rows else {}
 
     def _one(self, sql: str, parameters: Sequence[Any] = ()) -> dict[str, Any]:
         return self._all(sql, parameters)[0]

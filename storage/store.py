@@ -44,6 +44,7 @@ BUSY_TIMEOUT_MS = 30_000
 ROUND_COLUMNS = (
     "number, seed, stage, checkpoint_id, candidate_id, manifest_id, opened_at, pushed_at"
 )
+FORGET_FAILURES = "failures = 0, starts = 0, error = NULL, retry_at = NULL"
 EXAMPLE_COLUMNS = "u.id, u.audio, u.duration_s, u.source, u.language, u.text"
 UTTERANCE_COLUMNS = (
     "id, sample_hash, audio, duration_s, source, language, split, text, speaker, origin"
@@ -66,7 +67,7 @@ class Store:
         self.db.execute("PRAGMA foreign_keys = ON")
         if migrations.pending(self.db):
             migrations.apply(self.db)
-        with self.db.atomic():
+        with self.transaction():
             self.db.execute(
                 "INSERT INTO workspace (id, created_at) SELECT ?, ? "
                 "WHERE NOT EXISTS (SELECT 1 FROM workspace)",
@@ -75,6 +76,24 @@ class Store:
 
     def close(self) -> None:
         self.db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing; inside another one, part of it.
+
+        The write lock is taken at once. A transaction that reads first and writes later would fail
+        when another process wrote in between, and no timeout helps against that.
+        """
+        if self.db.conn.in_transaction:
+            yield
+            return
+        self.db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self.db.rollback()
+            raise
+        self.db.commit()
 
     # -- the workspace and its catalogue ---------------------------------------------------------
 
@@ -87,12 +106,20 @@ class Store:
         return self._row("SELECT project_id FROM workspace")[0]
 
     def set_project(self, server: str, project_id: int) -> None:
-        """Remember Label Studio's project; a new one is pulled from its beginning."""
-        with self.db.atomic():
+        """Remember Label Studio's project.
+
+        Another one than before is pulled from its beginning, and gets the unanswered tasks.
+        """
+        with self.transaction():
+            if self._row("SELECT server, project_id FROM workspace") == (server, project_id):
+                return
             self.db.execute(
-                "UPDATE workspace SET server = ?1, project_id = ?2, high_water = NULL "
-                "WHERE server IS NOT ?1 OR project_id IS NOT ?2",
+                "UPDATE workspace SET server = ?, project_id = ?, high_water = NULL",
                 [server, project_id],
+            )
+            self.db.execute(
+                "UPDATE query_batches SET task_id = NULL "
+                "WHERE utterance_id NOT IN (SELECT utterance_id FROM annotations)"
             )
 
     def put_source(self, source: Source) -> None:
@@ -103,7 +130,7 @@ class Store:
                 f"source {source.name!r} is already {known.kind} in {known.language}, "
                 f"not {source.kind} in {source.language}; give this data another --source"
             )
-        with self.db.atomic():
+        with self.transaction():
             self.db.table("sources").upsert(asdict(source), pk="name")
 
     def source(self, name: str) -> Source | None:
@@ -124,18 +151,26 @@ class Store:
         ).fetchall()
         return Utterance(*rows[0]) if rows else None
 
-    def trained_on(self, utterance_id: str) -> bool:
-        return bool(
-            self.db.execute(
-                "SELECT 1 FROM manifest_examples WHERE utterance_id = ? LIMIT 1", [utterance_id]
-            ).fetchall()
-        )
+    def add(self, utterances: Sequence[Utterance], refusals: Sequence[Refusal]) -> set[str]:
+        """Take in one block of ingested rows. An utterance that is known is overwritten.
 
-    def add(self, utterances: Iterable[Utterance], refusals: Iterable[Refusal]) -> None:
-        """Take in one block of ingested rows. An utterance that is known is overwritten."""
-        with self.db.atomic():
-            self.db.table("utterances").upsert_all((asdict(row) for row in utterances), pk="id")
+        Left out, and returned, are the ids of those that would enter an evaluation set although a
+        manifest holds them: a checkpoint may have learned from them.
+        """
+        with self.transaction():
+            learned = {
+                row[0]
+                for row in self.db.execute(
+                    "SELECT utterance_id FROM manifest_examples "
+                    "WHERE utterance_id IN (SELECT value FROM json_each(?))",
+                    [json.dumps([row.id for row in utterances if row.split == "test"])],
+                )
+            }
+            self.db.table("utterances").upsert_all(
+                (asdict(row) for row in utterances if row.id not in learned), pk="id"
+            )
             self._refuse(refusals)
+        return learned
 
     def _refuse(self, refusals: Iterable[Refusal]) -> None:
         self.db.table("refusals").upsert_all(
@@ -155,50 +190,59 @@ class Store:
         rows = self.db.execute(f"SELECT {ROUND_COLUMNS} FROM rounds {where}").fetchall()
         return Round(*rows[0]) if rows else None
 
-    def start_round(
-        self, number: int, seed: int, stage: Stage, checkpoint_id: str, settings: str
-    ) -> Round:
-        with self.db.atomic():
+    def start_round(self, number: int, seed: int, stage: Stage, checkpoint_id: str) -> Round:
+        with self.transaction():
             self.db.table("rounds").insert(
                 {
                     "number": number,
                     "seed": seed,
-                    "settings": settings,
                     "stage": stage,
                     "checkpoint_id": checkpoint_id,
                     "opened_at": now(),
                 }
             )
+            # what kept it from being opened is over
+            self.db.execute(f"UPDATE stage_runs SET {FORGET_FAILURES} WHERE round = ?", [number])
         opened = self.open_round()
         assert opened is not None
         return opened
 
-    def start_stage(self, round_number: int, stage: Stage) -> None:
-        with self.db.atomic():
-            self.db.execute(
-                "INSERT INTO stage_runs (round, stage, started_at) VALUES (?, ?, ?) "
-                "ON CONFLICT DO NOTHING",
-                [round_number, stage, now()],
-            )
+    def start_stage(self, round_number: int, stage: str, settings: str) -> int:
+        """Note that a stage starts, under these settings (JSON).
 
-    def fail_stage(self, round_number: int, stage: Stage, error: str, retry_at: str) -> None:
-        with self.db.atomic():
+        Returns how often it has started since it last came to any end, this time included.
+        """
+        with self.transaction():
             self.db.execute(
-                "UPDATE stage_runs SET failures = failures + 1, error = ?, retry_at = ? "
-                "WHERE round = ? AND stage = ?",
+                "INSERT INTO stage_runs (round, stage, started_at, starts, settings) "
+                "VALUES (?, ?, ?, 1, ?) ON CONFLICT DO UPDATE "
+                "SET starts = starts + 1, settings = excluded.settings",
+                [round_number, stage, now(), settings],
+            )
+        return int(
+            self._row(
+                "SELECT starts FROM stage_runs WHERE round = ? AND stage = ?",
+                [round_number, stage],
+            )[0]
+        )
+
+    def fail_stage(self, round_number: int, stage: str, error: str, retry_at: str) -> None:
+        with self.transaction():
+            self.db.execute(
+                "UPDATE stage_runs SET failures = failures + 1, starts = 0, error = ?, "
+                "retry_at = ? WHERE round = ? AND stage = ?",
                 [error, retry_at, round_number, stage],
             )
 
-    def forget_failures(self, round_number: int, stage: Stage) -> None:
-        """The stage works again, though it is not finished."""
-        with self.db.atomic():
+    def forget_failures(self, round_number: int, stage: str) -> None:
+        """The stage works, though it may not be finished."""
+        with self.transaction():
             self.db.execute(
-                "UPDATE stage_runs SET failures = 0, error = NULL, retry_at = NULL "
-                "WHERE round = ? AND stage = ?",
+                f"UPDATE stage_runs SET {FORGET_FAILURES} WHERE round = ? AND stage = ?",
                 [round_number, stage],
             )
 
-    def failures(self, round_number: int, stage: Stage) -> tuple[int, str | None]:
+    def failures(self, round_number: int, stage: str) -> tuple[int, str | None]:
         """How often the stage failed since it last succeeded, and when it may be tried again."""
         rows = self.db.execute(
             "SELECT failures, retry_at FROM stage_runs WHERE round = ? AND stage = ?",
@@ -209,11 +253,11 @@ class Store:
     @contextmanager
     def finishing(self, round_number: int, stage: Stage, following: Stage | None) -> Iterator[None]:
         """One transaction that holds a stage's results and the step to the following stage."""
-        with self.db.atomic():
+        with self.transaction():
             yield
+            self.forget_failures(round_number, stage)
             self.db.execute(
-                "UPDATE stage_runs SET finished_at = ?, failures = 0, error = NULL, "
-                "retry_at = NULL WHERE round = ? AND stage = ?",
+                "UPDATE stage_runs SET finished_at = ? WHERE round = ? AND stage = ?",
                 [now(), round_number, stage],
             )
             self.db.execute(
@@ -245,7 +289,7 @@ class Store:
         return {row[0] for row in rows}
 
     def add_hypotheses(self, checkpoint_id: str, hypotheses: Iterable[Hypothesis]) -> None:
-        with self.db.atomic():
+        with self.transaction():
             self.db.table("hypotheses").upsert_all(
                 (
                     {
@@ -275,7 +319,7 @@ class Store:
         }
 
     def put_batch(self, round_number: int, choices: Iterable[Choice]) -> None:
-        with self.db.atomic():
+        with self.transaction():
             self.db.table("query_batches").insert_all(
                 {"round": round_number, **asdict(choice)} for choice in choices
             )
@@ -295,7 +339,7 @@ class Store:
 
     def mark_pushed(self, task_ids: Mapping[str, str]) -> None:
         """Remember Label Studio's task id of each utterance."""
-        with self.db.atomic():
+        with self.transaction():
             for utterance_id, task_id in task_ids.items():
                 self.db.execute(
                     "UPDATE query_batches SET task_id = ? WHERE utterance_id = ?",
@@ -303,7 +347,7 @@ class Store:
                 )
 
     def set_pushed_at(self, round_number: int) -> None:
-        with self.db.atomic():
+        with self.transaction():
             self.db.execute(
                 "UPDATE rounds SET pushed_at = ? WHERE number = ?", [now(), round_number]
             )
@@ -338,9 +382,17 @@ class Store:
             for row in annotations
             if row.utterance_id not in known
         ]
-        with self.db.atomic():
+        with self.transaction():
+            place = dict(
+                zip(
+                    ("server", "project_id"),
+                    self._row("SELECT ifnull(server, ''), ifnull(project_id, 0) FROM workspace"),
+                    strict=True,
+                )
+            )
             self.db.table("annotations").upsert_all(
-                (asdict(row) for row in annotations if row.utterance_id in known), pk="id"
+                (place | asdict(row) for row in annotations if row.utterance_id in known),
+                pk=("server", "project_id", "utterance_id", "id"),
             )
             self._refuse([*refusals, *strangers])
             self.db.execute("UPDATE workspace SET high_water = ?", [high_water])
@@ -352,6 +404,12 @@ class Store:
             "FROM query_batches b LEFT JOIN annotations a ON a.utterance_id = b.utterance_id "
             "WHERE b.round = ?",
             [round_number],
+        )
+
+    def asked(self) -> bool:
+        """Whether any task was ever pushed."""
+        return bool(
+            self._row("SELECT EXISTS (SELECT 1 FROM query_batches WHERE task_id IS NOT NULL)")[0]
         )
 
     # -- merge and train -------------------------------------------------------------------------
@@ -368,7 +426,7 @@ class Store:
         return grouped
 
     def put_labels(self, labels: Iterable[Label]) -> None:
-        with self.db.atomic():
+        with self.transaction():
             self.db.table("labels").upsert_all(
                 (
                     {
@@ -398,7 +456,7 @@ class Store:
         return [Example(*row) for row in rows]
 
     def put_manifest(self, round_number: int, manifest: Manifest) -> None:
-        with self.db.atomic():
+        with self.transaction():
             self.db.table("manifests").insert(
                 {"id": manifest.id, "created_at": now()}, pk="id", ignore=True
             )
@@ -462,7 +520,7 @@ class Store:
         return Checkpoint(found_id, path, parent, json.loads(sidecar))
 
     def put_checkpoint(self, checkpoint: Checkpoint) -> None:
-        with self.db.atomic():
+        with self.transaction():
             self.db.table("checkpoints").insert(
                 {
                     "id": checkpoint.id,
@@ -476,7 +534,7 @@ class Store:
             )
 
     def set_candidate(self, round_number: int, checkpoint_id: str) -> None:
-        with self.db.atomic():
+        with self.transaction():
             self.db.execute(
                 "UPDATE rounds SET candidate_id = ? WHERE number = ?",
                 [checkpoint_id, round_number],
@@ -487,7 +545,7 @@ class Store:
     def put_evaluations(
         self, round_number: int, checkpoint_id: str, evaluations: Iterable[Evaluation]
     ) -> None:
-        with self.db.atomic():
+        with self.transaction():
             self.db.table("evaluations").upsert_all(
                 (
                     {"round": round_number, "checkpoint_id": checkpoint_id, **asdict(row)}
@@ -497,7 +555,7 @@ class Store:
             )
 
     def decide(self, round_number: int, promoted: bool, decision: str) -> None:
-        with self.db.atomic():
+        with self.transaction():
             self.db.execute(
                 "UPDATE rounds SET promoted = ?, decision = ? WHERE number = ?",
                 [int(promoted), decision, round_number],

@@ -33,8 +33,8 @@ def test_every_setting_is_described() -> None:
 @pytest.mark.parametrize(
     ("text", "parts"),
     [
-        ("[select]\nbudget = 5", ["select.budget = 5", "unknown key", "budget_s, control_share"]),
-        ("sed = 1", ["sed = 1", "unknown key", "seed, model"]),
+        ("[select]\nbudget = 5", ["select.budget: unknown key", "budget_s, control_share"]),
+        ("sed = 1", ["sed: unknown key", "seed, model"]),
         ("[select]\nbudget_s = 'ten'", ["select.budget_s = 'ten'", "valid number"]),
         ("[select]\ncontrol_share = 1.5", ["select.control_share = 1.5", "less than or equal"]),
         ("[train]\nepochs = 0", ["train.epochs = 0", "greater than or equal to 1"]),
@@ -42,6 +42,11 @@ def test_every_setting_is_described() -> None:
         ("[train]\nepochs = true", ["train.epochs = True", "valid integer"]),
         ("model = 3", ["model = 3"]),
         ("[train", ["cannot be read as TOML"]),
+        (
+            "[label_studio]\ntoken = 's3cret'",
+            ["label_studio.token: unknown key", "url"],
+        ),
+        ("[label_studio]\nurl = 'https://me:pw@labels'", ["label_studio.url", "match pattern"]),
     ],
 )
 def test_a_mistake_is_named_with_what_is_allowed(
@@ -52,6 +57,7 @@ def test_a_mistake_is_named_with_what_is_allowed(
         load_settings(path)
     for part in [str(path), *parts]:
         assert part in str(caught.value)
+    assert "s3cret" not in str(caught.value)
 
 
 def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
@@ -82,6 +88,11 @@ def test_the_token_comes_from_the_environment_or_a_private_file(
     assert "s3cret" not in str(caught.value)
     token.chmod(0o600)
     assert label_studio_token(settings) == "s3cret"
+
+    token.write_text("s3cret\nmore")
+    with pytest.raises(ConfigError, match="expected one token") as caught:
+        label_studio_token(settings)
+    assert "s3cret" not in str(caught.value)
 
     monkeypatch.setenv(TOKEN_VARIABLE, "other")
     assert label_studio_token(settings) == "other"

@@ -62,7 +62,7 @@ def show_loop(reader: Reader, settings: Settings, command: str) -> None:
     show_text(f"{where}\n{waits}")
     if status.error:
         with st.container(border=True):
-            st.error(f"Round {status.round} failed at {status.stage}.")
+            st.error(f"The loop failed at {status.failed_stage}.")
             show_text(status.error)
             st.caption("When the cause is gone, this tries it again at once:")
             show_text(f"{command} round")

@@ -81,7 +81,7 @@ PARTS = (
     Part("ky", "pool", 126, POOL_SPEAKERS),
     Part("ky", "train", 42, SEED_SPEAKERS),
     Part("ky", "test", 48, TEST_SPEAKERS),
-    Part("ru", "train", 44, SEED_SPEAKERS),
+    Part("ru", "train", 55, SEED_SPEAKERS),
     Part("ru", "test", 40, TEST_SPEAKERS),
 )
 

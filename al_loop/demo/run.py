@@ -18,14 +18,13 @@ import numpy as np
 
 from al_loop.demo.annotator import DemoAnnotator
 from al_loop.demo.corpus import build_corpus, read_answers
-from al_loop.errors import AlLoopError
+from al_loop.errors import AlLoopError, WorkspaceError
 from al_loop.metrics import Interval, count_errors, paired_difference
 from al_loop.report import percent, with_interval
-from storage.queries import Reader
-from storage.workspace import Workspace
 
 if TYPE_CHECKING:
     from labeling.session import Session
+    from storage.queries import Reader
 
 SEED = 7
 TARGET = "ky"
@@ -33,7 +32,7 @@ BOOTSTRAP_SAMPLES = 2000
 PATIENCE = 3
 """Calls of `round` in a row that may wait before the demo gives up."""
 
-RUSSIAN_WEIGHT = 3.0
+RUSSIAN_WEIGHT = 1.5
 """More Kyrgyz in every round would push Russian out of the model; this holds its share."""
 TABLES = (
     ("test.tsv", "test", "demo", 1.0),
@@ -55,13 +54,13 @@ project = "al_loop demo"
 close_share = 0.9
 
 [mixture]
-in_house_weight = 2.0
+in_house_weight = 1.5
 
 [train]
-epochs = 2
+epochs = 4
 batch_size = 4
 accumulation = 2
-learning_rate = 7e-5
+learning_rate = 5e-5
 """
 
 
@@ -69,17 +68,18 @@ def run_demo(
     folder: Path,
     rounds: int,
     connect: Callable[[], tuple[Session, int]],
+    read: Callable[[], Reader],
     say: Callable[[str], None],
 ) -> int:
     """Run until `rounds` rounds with annotators are recorded; 0 when WER behaved, 1 when not.
 
-    connect: a session with Label Studio, and the workspace's project there. Called again on a demo
-    that was interrupted, it goes on from there.
+    connect: a session with Label Studio, and the workspace's project there. read: the queries of
+    the workspace in `folder`. Called again on a demo that was interrupted, it goes on from there.
+    Raises WorkspaceError when the folder holds a workspace that is not the demo's.
     """
     command = _Commands(folder)
     corpus = folder / "corpus"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "al_loop.toml").write_text(CONFIG, encoding="utf-8")
+    _write_config(folder / "al_loop.toml")
     if not corpus.exists():
         say("speaking the corpus: Kyrgyz and Russian, many voices")
         build_corpus(corpus, SEED, lambda done, total: None)
@@ -89,9 +89,9 @@ def run_demo(
     command("labelstudio", "up")
     answers = read_answers(corpus)
     waited = 0
-    while (recorded := _recorded(folder)) <= rounds:
+    while (recorded := _recorded(read())) <= rounds:
         command("round", "--verbose")
-        if _recorded(folder) > recorded:
+        if _recorded(read()) > recorded:
             waited = 0
             continue
         waited += 1
@@ -101,7 +101,7 @@ def run_demo(
         annotator = DemoAnnotator(api, project_id, answers, SEED)
         answered = annotator.answer_some(0.5 if waited == 1 else 1.0)
         say(f"the annotator answers {answered} tasks in Label Studio")
-    code = _conclude(Reader(Workspace.open(folder)), say)
+    code = _conclude(read(), say)
     say(f"\nLabel Studio: {connect()[0].base_url}")
     say("dashboard:    http://127.0.0.1:8501 once `make ui` runs")
     return code
@@ -119,10 +119,18 @@ class _Commands:
             raise AlLoopError(f"`al-loop {' '.join(arguments)}` failed; its message is above")
 
 
-def _recorded(folder: Path) -> int:
+def _write_config(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and path.read_text(encoding="utf-8") != CONFIG:
+        raise WorkspaceError(
+            f"{path.parent} holds a workspace that is not the demo's; name another folder"
+        )
+    path.write_text(CONFIG, encoding="utf-8")
+
+
+def _recorded(reader: Reader) -> int:
     """How many rounds are recorded, round 0 included."""
-    rounds = Reader(Workspace.open(folder)).rounds()
-    return sum(row["stage"] is None for row in rounds)
+    return sum(row["stage"] is None for row in reader.rounds())
 
 
 def _conclude(reader: Reader, say: Callable[[str], None]) -> int:
@@ -163,6 +171,8 @@ def _complaints(transcripts: Sequence[dict[str, Any]], rounds: Sequence[int]) ->
         overall = _change(own, rounds[0], rounds[-1])
         if language == TARGET and overall.high >= 0:
             complaints.append(f"{name} fell too little since round 0: {_points(overall)}")
+        elif overall.low > 0:
+            complaints.append(f"{name} rose since round 0: {_points(overall)}")
     return complaints
 
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from al_loop.audio import MAX_DURATION_S, SAMPLE_RATE, check, decode, sample_hash, write_flac
 from al_loop.errors import AudioError, ManifestError
+from al_loop.languages import WHISPER_LANGUAGES
 from al_loop.records import IN_HOUSE, Refusal, Source, SourceKind, Split, Utterance
 from al_loop.sources.rows import Row
 from al_loop.text import normalise
@@ -30,21 +31,26 @@ BLOCK = 50
 class Catalogue(Protocol):
     """What ingest needs of the store."""
 
+    def source(self, name: str) -> Source | None: ...
     def put_source(self, source: Source) -> None: ...
     def find(self, utterance_id: str, sample_hash: str) -> Utterance | None: ...
-    def trained_on(self, utterance_id: str) -> bool: ...
-    def add(self, utterances: Iterable[Utterance], refusals: Iterable[Refusal]) -> None: ...
+    def add(self, utterances: Sequence[Utterance], refusals: Sequence[Refusal]) -> set[str]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """What the user says of all rows; a row's own language, split and speaker come first."""
+    """What the user says of all rows; a row's own language, split and speaker come first.
+
+    weight: None keeps that of a source which exists already, and is 1 for a new one.
+    languages: the codes that the model can be told; rows of others are refused.
+    """
 
     source: str
     kind: SourceKind
     language: str
     split: Split
-    weight: float = 1.0
+    languages: frozenset[str]
+    weight: float | None = None
 
 
 @dataclass(slots=True)
@@ -67,13 +73,20 @@ def ingest(
     """Take `rows` into `catalogue`, their audio as 16 kHz FLAC into `root`/audio.
 
     Every row is added, known already, or refused with its reason; one bad row stops no other.
-    Raises ManifestError when the source's name is reserved.
+    Raises ManifestError when the source's name is reserved, or the language no Whisper code.
     """
     if intake.source == IN_HOUSE:
         raise ManifestError(
             f"source {IN_HOUSE!r} is made by the annotators' labels; choose another --source"
         )
+    if intake.language not in intake.languages:
+        raise ManifestError(
+            f"--language {intake.language!r}: expected model.language or one of Whisper's codes, "
+            f"{', '.join(sorted(WHISPER_LANGUAGES))}"
+        )
     run = _Run(intake, catalogue, root)
+    if isinstance(rows, list):  # evaluation sets first: they are stronger than their namesakes
+        rows = sorted(rows, key=lambda row: row.split != "test")
     pending = iter(rows)
     while block := list(islice(pending, BLOCK)):
         run.take_block(block, tick)
@@ -89,6 +102,7 @@ class _Run:
         self.root = root
         self.report = Report()
         self.seen: dict[str, str] = {}
+        self.moving: set[str] = set()
         self.sources: set[str] = set()
 
     def take_block(self, block: Sequence[Row], tick: Callable[[], None]) -> None:
@@ -104,14 +118,25 @@ class _Run:
                 self.report.known += 1
             else:
                 utterances.append(utterance)
-        self.catalogue.add(utterances, refusals)
-        self.report.added += len(utterances)
+        learned = self.catalogue.add(utterances, refusals)
+        refusals += [
+            Refusal(row.origin, "trained_on", "a checkpoint has learned from the same audio")
+            for row in utterances
+            if row.id in learned
+        ]
+        self.catalogue.add([], refusals)
+        taken = {row.id for row in utterances} - learned
+        self.report.moved += len(taken & self.moving)
+        self.report.added += len(taken - self.moving)
         self.report.refusals += refusals
 
     def _take(self, row: Row) -> Utterance | None:
         """The row as an utterance whose audio is kept, None when it is known. Raises AudioError."""
         if row.problem is not None or row.audio is None:
             raise AudioError("bad_row", row.problem or "it names no audio file")
+        language = row.language or self.intake.language
+        if language not in self.intake.languages:
+            raise AudioError("unknown_language", f"{language!r} is no code that the model knows")
         split: Split = row.split or self.intake.split
         text = None if split == "pool" else (row.text or "").strip()
         if text is not None and not normalise(text):
@@ -127,7 +152,7 @@ class _Run:
             audio=f"audio/{utterance_id[:2]}/{utterance_id}.flac",
             duration_s=len(samples) / SAMPLE_RATE,
             source=self._source(row.language),
-            language=row.language or self.intake.language,
+            language=language,
             split=split,
             text=text,
             speaker=row.speaker,
@@ -135,8 +160,8 @@ class _Run:
         )
         known = self.catalogue.find(utterance_id, hashed)
         utterance = self._reconcile(known, new) if known else new
-        if not known:
-            path = self.root / new.audio
+        path = self.root / (known or new).audio
+        if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             write_flac(samples, path)
         self.seen[utterance_id] = self.seen[hashed] = row.origin
@@ -147,14 +172,17 @@ class _Run:
         intake = self.intake
         name = f"{intake.source}_{row_language}" if row_language else intake.source
         if name not in self.sources:
+            known = self.catalogue.source(name)
+            weight = intake.weight or (known.weight if known else 1.0)
             language = row_language or intake.language
-            self.catalogue.put_source(Source(name, intake.kind, language, intake.weight))
+            self.catalogue.put_source(Source(name, intake.kind, language, weight))
             self.sources.add(name)
         return name
 
     def _reconcile(self, known: Utterance, new: Utterance) -> Utterance | None:
         """What to do with audio that the catalogue holds: nothing, refuse, or move it to a test."""
-        if (known.id, known.split, known.source) == (new.id, new.split, new.source):
+        same_place = (known.split, known.source) == (new.split, new.source)
+        if same_place and (known.id == new.id or known.origin == new.origin):
             if known.text == new.text:
                 return None
             raise AudioError("text_differs", f"taken in before with the text {known.text!r}")
@@ -164,11 +192,7 @@ class _Run:
             )
         if known.split == "test" or new.split != "test":
             raise AudioError("duplicate", f"the same audio as {known.origin}, of {known.source}")
-        if self.catalogue.trained_on(known.id):
-            raise AudioError(
-                "trained_on", f"a checkpoint has learned from the same audio, {known.origin}"
-            )
-        self.report.moved += 1
+        self.moving.add(known.id)
         return replace(new, id=known.id, sample_hash=known.sample_hash, audio=known.audio)
 
 

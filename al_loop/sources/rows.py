@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +63,7 @@ def _folder(folder: Path) -> Iterator[Row]:
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         if hidden or path.is_dir() or path.suffix.lower() in METADATA:
             continue
-        yield Row(str(path), path)
+        yield Row(_printable(path), path)
 
 
 class _PlainTabs(csv.excel_tab):
@@ -84,7 +85,7 @@ def _table(path: Path, delimiter: str) -> Iterator[Row]:
 
 def _json_lines(path: Path) -> Iterator[Row]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # JSON may hold U+2028
     except (OSError, UnicodeDecodeError) as exc:
         raise ManifestError(f"{path}: cannot be read as UTF-8 text: {exc}") from exc
     for number, line in enumerate(lines, start=1):
@@ -93,10 +94,10 @@ def _json_lines(path: Path) -> Iterator[Row]:
         try:
             record = json.loads(line)
         except json.JSONDecodeError as exc:
-            yield Row(f"{path}:{number}", None, problem=f"not JSON: {exc}")
+            yield Row(f"{_printable(path)}:{number}", None, problem=f"not JSON: {exc}")
             continue
         if not isinstance(record, dict):
-            yield Row(f"{path}:{number}", None, problem="not a JSON object")
+            yield Row(f"{_printable(path)}:{number}", None, problem="not a JSON object")
             continue
         yield _manifest_row(path, number, record)
 
@@ -110,7 +111,7 @@ def _need_path_column(path: Path, columns: Any) -> None:
 
 
 def _manifest_row(manifest: Path, line: int, record: Mapping[str, Any]) -> Row:
-    origin = f"{manifest}:{line}"
+    origin = f"{_printable(manifest)}:{line}"
     values = {str(key): value for key, value in record.items() if value not in (None, "")}
     if any(
         key == "None" or not isinstance(value, str | int | float) for key, value in values.items()
@@ -132,6 +133,11 @@ def _manifest_row(manifest: Path, line: int, record: Mapping[str, Any]) -> Row:
     )
 
 
+def _printable(path: Path) -> str:
+    """The path as text that a database takes, whatever encoding the file's name is in."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def _hub(name: str, hub_split: str, text_column: str | None) -> Iterator[Row]:
     import datasets
     from huggingface_hub import HfApi
@@ -151,6 +157,8 @@ def _hub(name: str, hub_split: str, text_column: str | None) -> Iterator[Row]:
     if audio is None:
         raise ManifestError(f"{name}: no audio column among {', '.join(data.features)}")
     text = text_column or next((key for key in LABELS_OF_TEXT if key in data.features), None)
+    if text is not None and text not in data.features:
+        raise ManifestError(f"{name}: no column {text!r} among {', '.join(data.features)}")
     # the Audio feature would decode with torchcodec: take the bytes instead
     for index, record in enumerate(data.cast_column(audio, datasets.Audio(decode=False))):
         held = record[audio]

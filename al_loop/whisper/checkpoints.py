@@ -55,6 +55,21 @@ def load(name: str) -> Whisper:
 
     Raises ModelError with the ways that would work, within seconds when there is no network.
     """
+    whisper = _load(name)
+    generation = whisper.model.generation_config
+    needed = ("lang_to_id", "task_to_id", "no_timestamps_token_id")
+    missing = [key for key in needed if not getattr(generation, key, None)]
+    start = whisper.tokenizer.convert_tokens_to_ids("<|startoftranscript|>")
+    if missing or start != generation.decoder_start_token_id:
+        raise ModelError(
+            f"{name}: expected a multilingual Whisper, but its generation_config lacks "
+            f"{', '.join(missing) or 'the right start token'}; English-only models cannot be "
+            "taught another language"
+        )
+    return whisper
+
+
+def _load(name: str) -> Whisper:
     if name == PACKAGED:
         return _load_packaged()
     folder = Path(name).expanduser()

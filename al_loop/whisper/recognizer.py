@@ -14,6 +14,7 @@ import torch
 from transformers.utils import logging as transformers_logging
 
 from al_loop.config import ModelSettings, TrainSettings
+from al_loop.errors import ConfigError
 from al_loop.records import Example, Hypothesis, Utterance
 from al_loop.whisper.checkpoints import Whisper, load, save, weights_hash
 from al_loop.whisper.decode import compression_ratio, decode_batch
@@ -24,7 +25,7 @@ from al_loop.whisper.features import (
     window_s,
 )
 from al_loop.whisper.languages import Language, ensure_language, prompt_ids
-from al_loop.whisper.training import Clip, micro_batches, train
+from al_loop.whisper.training import Clip, micro_batches, takes_bfloat16, train
 
 LIBRARIES = ("torch", "transformers", "accelerate", "numpy")
 
@@ -41,12 +42,14 @@ class WhisperRecognizer:
 
     def create_base(self, folder: Path) -> Mapping[str, Any]:
         """Write the starting model, with the target language's token, into `folder`."""
-        whisper = load(self.settings.checkpoint)
+        name = self.settings.checkpoint
+        local = self.root / name
+        whisper = load(str(local) if local.is_dir() else name)
         language = Language(self.settings.language, self.settings.donor)
         added = ensure_language(whisper.model, whisper.tokenizer, language)
         sidecar = {
             "made_from": self.settings.checkpoint,
-            "language": self.settings.language,
+            "model": self.settings.identity(),
             "token_started_from": self.settings.donor if added else None,
             "versions": versions(),
         }
@@ -130,6 +133,7 @@ class WhisperRecognizer:
                 "learning_rate": run.learning_rate,
             },
             "device": self.device,
+            "bfloat16": takes_bfloat16(settings.precision, self.device),
             "versions": versions(),
         }
         save(whisper, folder, sidecar)
@@ -153,8 +157,11 @@ def versions() -> dict[str, str]:
 
 
 def _device(wanted: str) -> str:
-    if wanted != "auto":
-        return wanted
+    here = ["cpu"]
+    if torch.backends.mps.is_available():
+        here.insert(0, "mps")
     if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+        here.insert(0, "cuda")
+    if wanted != "auto" and wanted not in here:
+        raise ConfigError(f"model.device = {wanted!r}, but torch finds only {', '.join(here)}")
+    return here[0] if wanted == "auto" else wanted

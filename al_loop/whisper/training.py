@@ -94,6 +94,7 @@ def train(
         max_grad_norm=settings.clip_norm,
         seed=seed,
         use_cpu=device == "cpu",
+        bf16=takes_bfloat16(settings.precision, device),
         save_strategy="no",
         report_to=[],
         logging_steps=1,
@@ -101,6 +102,8 @@ def train(
         remove_unused_columns=False,
         disable_tqdm=not sys.stderr.isatty(),
     )
+    # the samples are whole micro-batches: with several devices Trainer would hand over two at once
+    arguments._n_gpu = min(arguments.n_gpu, 1)
     trainer = _Trainer(
         model=model,
         args=arguments,
@@ -123,6 +126,17 @@ def train(
         [float(entry["grad_norm"]) for entry in log],
         [float(entry["learning_rate"]) for entry in log],
     )
+
+
+def takes_bfloat16(precision: str, device: str) -> bool:
+    """Whether to compute in bfloat16; `auto` asks the device. On CPUs without the instructions it
+    would be emulated, far slower than float32."""
+    if precision != "auto":
+        return precision == "bfloat16"
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    able = torch.cpu.get_capabilities()
+    return device == "cpu" and bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
 def token_mean(

@@ -14,6 +14,7 @@ import pytest
 from al_loop.errors import OracleUnavailable
 from al_loop.records import Task
 from labeling.oracle import LATE_COMMIT, PULL_PAGE, PUSH_CHUNK, LabelStudioOracle
+from labeling.quality import settle
 from labeling.session import Session
 from labeling.tasks import utc
 
@@ -59,6 +60,10 @@ class LabelStudio:
         return self.now.isoformat()
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "DELETE":
+            gone = int(request.url.path.removeprefix("/api/tasks/").strip("/"))
+            self.tasks = [task for task in self.tasks if task["id"] != gone]
+            return httpx.Response(204)
         if request.method == "POST":
             assert request.url.path == "/api/projects/5/import"
             return self._import(json.loads(request.content))
@@ -69,7 +74,10 @@ class LabelStudio:
         found = [task for task in self.tasks if _matches(task, query["filters"]["items"])]
         key = order.removeprefix("-").removeprefix("tasks:")
         found.sort(key=lambda task: task[key], reverse=order.startswith("-"))
-        page = found[: int(request.url.params["page_size"])]
+        page = [
+            task | {"total_annotations": len(task["annotations"]), "cancelled_annotations": 0}
+            for task in found[: int(request.url.params["page_size"])]
+        ]
         answer = httpx.Response(200, json={"total": len(found), "tasks": page})
         self.between_pages()
         return answer
@@ -126,6 +134,18 @@ def test_push_goes_on_after_a_kill() -> None:
     server, tasks = LabelStudio(), batch(3 * PUSH_CHUNK)
     next(server.oracle().push(tasks))
     assert len(pushed(server.oracle(), tasks)) == len(server.tasks) == len(tasks)
+
+
+def test_push_removes_the_unanswered_twin_of_a_task_that_came_twice() -> None:
+    server, tasks = LabelStudio(), batch(3)
+    pushed(server.oracle(), tasks)
+    for task in list(server.tasks):
+        time = server._tick()
+        server.tasks.append(task | {"id": task["id"] + 3, "annotations": [], "updated_at": time})
+    server.answer(5, "салам")  # the second copy of the second task
+    known = pushed(server.oracle(), tasks)
+    assert list(known.values()) == ["1", "5", "3"]
+    assert [task["id"] for task in server.tasks] == [1, 3, 5]
 
 
 def test_push_goes_on_after_a_lost_answer() -> None:
@@ -212,4 +232,4 @@ def test_pull_reports_what_it_cannot_use() -> None:
     pulled = oracle.pull(None)
     assert [refusal.reason for refusal in pulled.refusals] == ["empty_text"]
     assert [annotation.task_id for annotation in pulled.annotations] == ["2"]
-    assert oracle.settle(pulled.annotations).text == "салам"
+    assert settle(pulled.annotations).text == "салам"

@@ -8,6 +8,7 @@ import struct
 import wave
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +22,10 @@ from al_loop.sources.rows import Row, read_rows
 from storage.store import Store
 
 MakeClip = Callable[..., Path]
-POOL = Intake("radio", "in_house", "ky", "pool")
-TEST = Intake("held_out", "open_source", "ky", "test")
-TRAIN = Intake("books", "open_source", "ky", "train")
+LANGUAGES = frozenset({"ky", "ru"})
+POOL = Intake("radio", "in_house", "ky", "pool", LANGUAGES)
+TEST = Intake("held_out", "open_source", "ky", "test", LANGUAGES)
+TRAIN = Intake("books", "open_source", "ky", "train", LANGUAGES)
 
 
 def take(store: Store, place: Path, intake: Intake = POOL) -> Report:
@@ -125,6 +127,62 @@ def test_twenty_kinds_of_broken_audio(store: Store, make_clip: MakeClip, tmp_pat
     assert store.db.execute("SELECT count(*) FROM refusals").fetchone() == (20,)
 
 
+def test_names_that_no_database_takes(store: Store, make_clip: MakeClip) -> None:
+    good = make_clip("in/a.wav", seed=1)
+    cp1251 = os.fsencode(good.parent) + b"/\xf1\xe0\xeb\xe0\xec.wav"
+    shutil.copy(make_clip("other.wav", seed=2), cp1251)
+    assert take(store, good.parent).added == 2
+    assert any("\\xf1\\xe0" in row.origin for row in store.pool())
+
+
+def test_a_path_that_cannot_be_one_is_a_bad_row_only(store: Store, make_clip: MakeClip) -> None:
+    manifest = make_clip("in/a.wav").parent / "swapped.tsv"
+    manifest.write_text(f"path\ttext\na.wav\tсаат\n{'саат ' * 60}\ta.wav\n", encoding="utf-8")
+    report = take(store, manifest, TRAIN)
+    assert report.added == 1
+    assert reasons(report) == ["corrupt"]
+    assert "too long" in report.refusals[0].detail
+
+
+def test_a_language_that_the_model_cannot_be_told(store: Store, make_clip: MakeClip) -> None:
+    manifest = make_clip("in/a.wav").parent / "rows.tsv"
+    manifest.write_text("path\tlanguage\na.wav\tkyrgyz\n", encoding="utf-8")
+    assert reasons(take(store, manifest)) == ["unknown_language"]
+    with pytest.raises(ManifestError, match=r"--language 'kg': expected model\.language"):
+        take(store, manifest, replace(POOL, language="kg"))
+
+
+def test_within_a_manifest_the_evaluation_set_is_stronger(
+    store: Store, make_clip: MakeClip
+) -> None:
+    clip = make_clip("in/a.wav")
+    shutil.copy(clip, clip.with_name("b.wav"))
+    manifest = clip.parent / "rows.tsv"
+    manifest.write_text(
+        "path\tsplit\ttext\na.wav\ttrain\tсаат\nb.wav\ttest\tсаат\n", encoding="utf-8"
+    )
+    assert reasons(take(store, manifest)) == ["duplicate"]
+    assert len(store.evaluation_utterances()) == 1
+    assert store.training_examples("in_house") == []
+
+
+def test_audio_that_went_missing_comes_back(store: Store, make_clip: MakeClip) -> None:
+    folder = make_clip("in/a.wav").parent
+    take(store, folder)
+    (kept,) = store.workspace.audio.rglob("*.flac")
+    kept.unlink()
+    assert take(store, folder).known == 1
+    assert kept.exists()
+
+
+def test_a_sources_weight_stays_unless_another_is_given(store: Store, make_clip: MakeClip) -> None:
+    folder = make_clip("in/a.wav").parent
+    for weight, expected in ((2.5, 2.5), (None, 2.5), (4.0, 4.0)):
+        take(store, folder, replace(POOL, weight=weight))
+        (source,) = store.sources()
+        assert source.weight == expected
+
+
 def test_a_manifest_refuses_row_by_row(store: Store, make_clip: MakeClip) -> None:
     clips = [make_clip(f"in/{seed}.wav", seed=seed) for seed in range(4)]
     manifest = clips[0].parent / "train.tsv"
@@ -184,7 +242,7 @@ def test_audio_in_the_pool_moves_to_an_evaluation_set(store: Store, make_clip: M
     store.put_labels([Label(utterance.id, "саат", None, ["1"])])
     (clip.parent / "test.tsv").write_text("path\ttext\na.wav\tсаат\n", encoding="utf-8")
     report = take(store, clip.parent / "test.tsv", TEST)
-    assert (report.added, report.moved) == (1, 1)
+    assert (report.added, report.moved) == (0, 1)
     assert store.pool() == []
     assert store.training_examples("in_house") == []
     assert [row.source for row in store.evaluation_utterances()] == ["held_out"]
@@ -219,11 +277,11 @@ def test_bytes_of_a_hub_data_set(store: Store, make_clip: MakeClip) -> None:
 
 def test_the_labels_own_source_is_reserved(store: Store) -> None:
     with pytest.raises(ManifestError, match="made by the annotators' labels"):
-        ingest([], Intake("in_house", "in_house", "ky", "train"), store, store.workspace.root)
+        ingest([], replace(TRAIN, source="in_house"), store, store.workspace.root)
 
 
 def test_a_source_keeps_its_kind(store: Store, make_clip: MakeClip) -> None:
     folder = make_clip("in/a.wav").parent
     take(store, folder)
     with pytest.raises(WorkspaceError, match="already in_house in ky"):
-        take(store, folder, Intake("radio", "synthetic", "ky", "pool"))
+        take(store, folder, replace(POOL, kind="synthetic"))

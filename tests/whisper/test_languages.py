@@ -2,10 +2,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
 from al_loop.errors import ModelError
+from al_loop.languages import WHISPER_LANGUAGES
 from al_loop.whisper.checkpoints import Whisper, load, save
 from al_loop.whisper.languages import Language, ensure_language, prompt_ids, timestamp_ids
+
+
+def test_our_list_of_languages_is_that_of_transformers() -> None:
+    assert set(LANGUAGES) == WHISPER_LANGUAGES
+
 
 KY = Language("ky", "kk")
 

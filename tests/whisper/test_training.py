@@ -25,7 +25,12 @@ def clips(make_clip: Callable[..., Path]) -> list[Clip]:
 def run(
     whisper: Whisper, batches: list[list[Clip]], tmp_path: Path, **settings: object
 ) -> TrainingRun:
-    defaults = {"learning_rate": 1e-3, "warmup_share": 0.0, "clip_norm": 1e9}
+    defaults = {
+        "learning_rate": 1e-3,
+        "warmup_share": 0.0,
+        "clip_norm": 1e9,
+        "precision": "float32",
+    }
     return train(
         whisper, batches, TrainSettings(**(defaults | settings)), 0, "cpu", tmp_path / "scratch"
     )
@@ -73,6 +78,20 @@ def test_training_learns_and_repeats_to_the_bit(
     assert runs[0].loss[-1] < 0.9 * runs[0].loss[0]
     assert runs[0] == runs[1]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_bfloat16_computes_nearly_the_same(
+    tiny_folder: Path, clips: list[Clip], tmp_path: Path
+) -> None:
+    found = []
+    for precision in ("float32", "bfloat16"):
+        whisper = load(str(tiny_folder))
+        accept_short_windows(whisper.model)
+        found.append(run(whisper, [clips], tmp_path, precision=precision))
+        assert {value.dtype for value in whisper.model.state_dict().values()} == {torch.float32}
+    assert found[1].loss[0] == pytest.approx(found[0].loss[0], rel=0.01)
+    assert found[1].grad_norm[0] == pytest.approx(found[0].grad_norm[0], rel=0.1)
+    assert found[1] != found[0]
 
 
 def test_a_frozen_encoder_stays(tiny: Whisper, clips: list[Clip], tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ class LabelStudioSettings(Section):
     close_share: Share = Field(
         0.9, description="the round goes on when this part of the batch is answered"
     )
-    close_after_days: Positive = Field(7.0, description="… or after so many days")
+    close_after_days: Positive = Field(7.0, le=3650, description="… or after so many days")
 
 
 class MixtureSettings(Section):

@@ -38,6 +38,8 @@ class Api(Protocol):
     Both return parsed JSON and raise OracleError.
     """
 
+    base_url: str
+
     def get(self, path: str, **params: Any) -> Any: ...
     def post(self, path: str, body: Any) -> Any: ...
 

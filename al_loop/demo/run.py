@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from al_loop.demo.annotator import DemoAnnotator
+from al_loop.demo.annotator import Api, DemoAnnotator
 from al_loop.demo.corpus import build_corpus, read_answers
 from al_loop.errors import AlLoopError, WorkspaceError
 from al_loop.metrics import Interval, count_errors, paired_difference
 from al_loop.report import percent, with_interval
 
 if TYPE_CHECKING:
-    from labeling.session import Session
     from storage.queries import Reader
 
 SEED = 7
@@ -67,7 +66,7 @@ learning_rate = 5e-5
 def run_demo(
     folder: Path,
     rounds: int,
-    connect: Callable[[], tuple[Session, int]],
+    connect: Callable[[], tuple[Api, int]],
     read: Callable[[], Reader],
     say: Callable[[str], None],
 ) -> int:

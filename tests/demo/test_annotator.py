@@ -14,6 +14,8 @@ ANSWERS = {hashlib.sha256(s.encode()).hexdigest(): s for s in read_sentences("ky
 class FakeServer:
     """Tasks and annotations as Label Studio keeps them, without the network."""
 
+    base_url = "http://label.studio.test"
+
     def __init__(self, utterance_ids: list[str]) -> None:
         self.annotations: dict[str, dict[str, Any]] = {}
         self.tasks = [

@@ -61,7 +61,7 @@ def start_round(store: Store, number: int, stage: Stage = "merge") -> None:
     if number == 0:
         store.put_checkpoint(Checkpoint("checkpoint-base", "checkpoints/base", None, {}))
     current = store.current_checkpoint_id() or "checkpoint-base"
-    store.start_round(number, number, stage, current, "{}")
+    store.start_round(number, number, stage, current)
     if number == 0:
         return
     store.put_source(Source("pool", "open_source", "ky"))
@@ -226,10 +226,10 @@ def test_the_words_are_those_of_status(open_page: Open, workspace: Workspace, st
 
 def test_a_failed_stage(open_page: Open, workspace: Workspace, store: Store) -> None:
     start_round(store, 0)
-    store.start_stage(0, "merge")
+    store.start_stage(0, "merge", "{}")
     store.fail_stage(0, "merge", "the **disk** is full", "2026-01-01T00:00:00+00:00")
     page = open_page(workspace.root)
-    assert "Round 0 failed at merge" in page.error[0].value
+    assert "The loop failed at merge." in page.error[0].value
     assert "the **disk** is full" in [block.value for block in page.code]
     assert f"al-loop -w {workspace.root} round" in [block.value for block in page.code]
     assert not page.info
@@ -241,7 +241,7 @@ def test_foreign_text_is_shown_as_it_is(
 ) -> None:
     record_round(store, 0, decision=text, evaluation_set=text, source=text)
     start_round(store, 1, "push")
-    store.start_stage(1, "push")
+    store.start_stage(1, "push", "{}")
     store.fail_stage(1, "push", text, "2026-01-01T00:00:00+00:00")
 
     page = open_page(workspace.root)

@@ -1,0 +1,107 @@
+"""The schema, pinned: a change of a released table is a new step of storage/migrations.py."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+from sqlite_utils import Database
+
+from storage.migrations import migrations
+from storage.store import Store
+
+COLUMNS = {
+    "workspace": "id created_at server project_id high_water",
+    "sources": "name kind language weight",
+    "utterances": "id sample_hash audio duration_s source language split text speaker origin",
+    "refusals": "origin reason detail refused_at",
+    "checkpoints": "id path parent sidecar created_at",
+    "rounds": "number seed stage checkpoint_id candidate_id manifest_id promoted decision "
+    "opened_at pushed_at recorded_at",
+    "stage_runs": "round stage settings started_at starts finished_at failures error retry_at",
+    "hypotheses": "checkpoint_id utterance_id text token_count mean_log_prob mean_token_entropy "
+    "no_speech_prob compression_ratio embedding",
+    "query_batches": "utterance_id round rank acquisition_score arm task_id",
+    "annotations": "server project_id id task_id utterance_id annotator text verdict lead_time_s "
+    "created_at updated_at",
+    "labels": "utterance_id text verdict annotation_ids settled_at",
+    "manifests": "id created_at",
+    "manifest_examples": "manifest_id utterance_id source text",
+    "mixtures": "manifest_id source kind language weight examples duration_s target_share "
+    "realised_share most_repeats",
+    "evaluations": "round checkpoint_id evaluation_set language utterances words wer wer_low "
+    "wer_high cer cer_low cer_high normaliser",
+}
+KEYS = {
+    "workspace": "id",
+    "sources": "name",
+    "utterances": "id",
+    "refusals": "origin reason",
+    "checkpoints": "id",
+    "rounds": "number",
+    "stage_runs": "round stage",
+    "hypotheses": "checkpoint_id utterance_id",
+    "query_batches": "utterance_id",
+    "annotations": "server project_id utterance_id id",
+    "labels": "utterance_id",
+    "manifests": "id",
+    "manifest_examples": "manifest_id utterance_id",
+    "mixtures": "manifest_id source",
+    "evaluations": "round checkpoint_id evaluation_set",
+}
+
+
+@pytest.fixture
+def db() -> Database:
+    database = Database(memory=True)
+    migrations.apply(database)
+    return database
+
+
+def tables(db: Database) -> list[str]:
+    return [name for name in db.table_names() if not name.startswith("_")]
+
+
+def test_the_columns_of_every_table(db: Database) -> None:
+    assert {
+        name: " ".join(column.name for column in db[name].columns) for name in tables(db)
+    } == COLUMNS
+
+
+def test_the_primary_key_of_every_table(db: Database) -> None:
+    assert {name: " ".join(db[name].pks) for name in tables(db)} == KEYS
+
+
+def test_every_table_checks_its_types(db: Database) -> None:
+    assert [name for name in tables(db) if not db[name].strict] == []
+
+
+def test_migrating_twice_changes_nothing(db: Database) -> None:
+    before = list(db.iterdump())
+    migrations.apply(db)
+    assert list(db.iterdump()) == before
+    assert migrations.pending(db) == []
+
+
+def test_opening_a_store_again_keeps_its_rows(store: Store) -> None:
+    before = list(store.db.iterdump())
+    store.close()
+    assert list(Store(store.workspace).db.iterdump()) == before
+
+
+@pytest.mark.parametrize(("text", "verdict"), [(None, None), ("'салам'", "'bad_audio'")])
+@pytest.mark.parametrize("table", ["annotations", "labels"])
+def test_an_answer_is_a_text_or_a_verdict(
+    db: Database, table: str, text: str | None, verdict: str | None
+) -> None:
+    names = {
+        "annotations": "server, project_id, id, task_id, utterance_id, annotator, created_at, "
+        "updated_at",
+        "labels": "utterance_id, annotation_ids, settled_at",
+    }[table]
+    values = ", ".join("'1'" for _ in names.split(","))
+    with pytest.raises(sqlite3.IntegrityError, match="CHECK constraint failed"):
+        db.execute(
+            f"INSERT INTO {table} ({names}, text, verdict) "
+            f"VALUES ({values}, {text or 'NULL'}, {verdict or 'NULL'})"
+        )

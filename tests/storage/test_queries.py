@@ -1,0 +1,267 @@
+"""The read-only questions, against rows whose answers can be counted by hand."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from al_loop.errors import WorkspaceError
+from al_loop.records import (
+    Annotation,
+    Checkpoint,
+    Choice,
+    Evaluation,
+    Hypothesis,
+    Label,
+    Manifest,
+    MixtureRow,
+    Refusal,
+    Source,
+    Utterance,
+    Verdict,
+)
+from storage.queries import Reader, Status
+from storage.store import Store
+from storage.workspace import Workspace
+
+TIME = "2026-01-01T00:00:00.000000Z"
+MIXTURE = [
+    MixtureRow("books", "open_source", "ky", 1.0, 1, 60.0, 0.25, 0.5, 1),
+    MixtureRow("in_house", "in_house", "ky", 3.0, 1, 30.0, 0.75, 0.5, 1),
+]
+
+
+@pytest.fixture
+def history(store: Store) -> Store:
+    """Round 0 promoted c0, round 1 rejected c1, round 2 waits for annotators.
+
+    Each batch has three clips of 30, 60 and 90 seconds: the first gets a text, the second a
+    verdict, the third no answer. Of round 2 only the first is answered, and nothing is labelled.
+    """
+    store.put_source(Source("radio", "in_house", "ky"))
+    store.put_source(Source("held_out", "open_source", "ky"))
+    store.add(
+        [
+            Utterance("e", "e", "audio/e", 5.0, "held_out", "ky", "test", "бир эки"),
+            Utterance("p", "p", "audio/p", 45.0, "radio", "ky", "pool"),
+        ],
+        [Refusal("a.wav", "silent", "no sample differs from another")],
+    )
+    for name, parent in (("base", None), ("c0", "base"), ("c1", "c0")):
+        store.put_checkpoint(Checkpoint(name, f"checkpoints/{name}", parent, {}))
+        store.add_hypotheses(name, [hypothesis("e", f"{name} heard")])
+
+    store.start_round(0, 1, "merge", "base")
+    finish(store, 0, "base", "c0", promoted=True, wers=(0.9, 0.5))
+
+    store.start_round(1, 1, "score", "c0")
+    ask(store, 1)
+    answer(store, "1-30", "бир")
+    answer(store, "1-60", None, "bad_audio")
+    store.put_labels([Label("1-30", "бир", None, ["1"]), Label("1-60", None, "bad_audio", ["2"])])
+    store.put_manifest(1, Manifest("m", [], {}, MIXTURE))
+    finish(store, 1, "c0", "c1", promoted=False, wers=(0.5, 0.7))
+
+    store.start_round(2, 1, "pull", "c0")
+    ask(store, 2)
+    answer(store, "2-30", "эки")
+    store.start_stage(2, "pull", "{}")
+    store.fail_stage(2, "pull", "no answer from Label Studio", "2026-01-02T00:00:00+00:00")
+    return store
+
+
+def hypothesis(name: str, text: str) -> Hypothesis:
+    return Hypothesis(name, text, 2, -0.1, 0.1, 0.0, 1.0, np.zeros(2, np.float32))
+
+
+def ask(store: Store, number: int) -> None:
+    rows = [(rank, f"{number}-{seconds}", seconds) for rank, seconds in enumerate((30, 60, 90))]
+    store.add(
+        [
+            Utterance(name, name, f"audio/{name}", float(seconds), "radio", "ky", "pool")
+            for _, name, seconds in rows
+        ],
+        [],
+    )
+    store.put_batch(number, [Choice(name, rank, 1.0, "acquired") for rank, name, _ in rows])
+
+
+def answer(store: Store, name: str, text: str | None, verdict: Verdict | None = None) -> None:
+    """Two answers: what is counted is utterances."""
+    rows = [
+        Annotation(f"{name} {n}", "7", name, "annotator-1", text, verdict, 8.0, TIME, TIME)
+        for n in range(2)
+    ]
+    store.take_annotations(rows, [], None)
+
+
+def finish(
+    store: Store,
+    number: int,
+    checkpoint: str,
+    candidate: str,
+    promoted: bool,
+    wers: tuple[float, float],
+) -> None:
+    store.set_candidate(number, candidate)
+    for checkpoint_id, wer in zip((checkpoint, candidate), wers, strict=True):
+        store.put_evaluations(number, checkpoint_id, [evaluation(wer)])
+    store.decide(number, promoted, f"decision {number}")
+    with store.finishing(number, "record", None):
+        pass
+
+
+def evaluation(wer: float) -> Evaluation:
+    return Evaluation("held_out", "ky", 1, 2, wer, wer - 0.1, wer + 0.1, 0.2, 0.1, 0.3, "1")
+
+
+@pytest.fixture
+def reader(history: Store) -> Iterator[Reader]:
+    found = Reader(history.workspace)
+    yield found
+    found.close()
+
+
+# -- reading only ------------------------------------------------------------------------------
+
+
+def test_a_workspace_without_data_says_what_brings_some(workspace: Workspace) -> None:
+    with pytest.raises(WorkspaceError, match="holds no data yet: `al-loop ingest`"):
+        Reader(workspace)
+    assert not workspace.database.exists()
+
+
+@pytest.mark.parametrize(
+    "sql", ["DELETE FROM rounds", "CREATE TABLE mine (id)", "UPDATE workspace SET high_water = 1"]
+)
+def test_a_reader_cannot_write(reader: Reader, sql: str) -> None:
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        reader.connection.execute(sql)
+
+
+def test_a_reader_cannot_write_even_if_it_may_query_anything(reader: Reader) -> None:
+    reader.connection.execute("PRAGMA query_only = OFF")
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        reader.connection.execute("DELETE FROM rounds")
+
+
+def test_the_answers_of_a_block_are_of_one_moment(history: Store) -> None:
+    with Reader(history.workspace) as reader:
+        assert reader.status().pool == 1
+        history.put_labels([Label("p", "бир", None, ["9"])])
+        assert reader.status().pool == 1
+    assert Reader(history.workspace).status().pool == 0
+
+
+def test_what_is_no_database_is_named(workspace: Workspace) -> None:
+    workspace.database.write_bytes(b"not a database, but longer than a header" * 100)
+    with pytest.raises(WorkspaceError, match=r"al_loop\.db.*not a database"):
+        Reader(workspace).status()
+
+
+# -- status ------------------------------------------------------------------------------------
+
+
+def test_the_status_of_a_workspace_in_which_nothing_happened(store: Store) -> None:
+    status = Reader(store.workspace).status()
+    assert status == Status(
+        round=None,
+        stage=None,
+        failed_stage=None,
+        failures=0,
+        error=None,
+        retry_at=None,
+        pool=0,
+        pool_s=0,
+        labelled=0,
+        labelled_s=0,
+        tasks=0,
+        answered=0,
+        refused=0,
+    )
+
+
+def test_the_status_of_an_open_round(reader: Reader) -> None:
+    status = reader.status()
+    assert (status.round, status.stage) == (2, "pull")
+    assert (status.tasks, status.answered) == (3, 1)
+    assert (status.failed_stage, status.failures) == ("pull", 1)
+    assert status.error == "no answer from Label Studio"
+    assert status.retry_at == "2026-01-02T00:00:00+00:00"
+    assert (status.pool, status.pool_s) == (1, 45.0)
+    assert (status.labelled, status.labelled_s) == (1, 30.0)
+    assert status.refused == 1
+
+
+def test_a_recorded_round_shows_no_failure(history: Store) -> None:
+    with history.finishing(2, "pull", None):
+        pass
+    status = Reader(history.workspace).status()
+    assert (status.round, status.stage, status.failed_stage) == (2, None, None)
+    assert (status.failures, status.error, status.retry_at) == (0, None, None)
+
+
+def test_a_round_that_cannot_be_opened_shows_its_failure(store: Store) -> None:
+    store.start_stage(0, "open", "{}")
+    store.fail_stage(0, "open", "not cached", "later")
+    status = Reader(store.workspace).status()
+    assert (status.round, status.stage) == (None, None)
+    assert (status.failed_stage, status.failures, status.error) == ("open", 1, "not cached")
+
+
+# -- rounds ------------------------------------------------------------------------------------
+
+
+def test_error_rates_are_those_of_the_checkpoint_in_use(reader: Reader) -> None:
+    assert [
+        (row["round"], row["checkpoint_id"], row["wer"], row["wer_low"], row["wer_high"])
+        for row in reader.error_rates()
+    ] == [(0, "c0", 0.5, 0.4, 0.6), (1, "c0", 0.5, 0.4, 0.6)]
+
+
+def test_transcripts_are_those_of_the_checkpoint_in_use(reader: Reader) -> None:
+    assert [
+        (row["round"], row["evaluation_set"], row["reference"], row["hypothesis"])
+        for row in reader.transcripts()
+    ] == [(0, "held_out", "бир эки", "c0 heard"), (1, "held_out", "бир эки", "c0 heard")]
+    assert reader.checkpoint_path() == "checkpoints/c0"
+
+
+def test_before_and_after_are_those_of_the_candidate(reader: Reader) -> None:
+    (row,) = reader.before_and_after(1)
+    assert (row["evaluation_set"], row["language"]) == ("held_out", "ky")
+    assert (row["before"], row["after"]) == (0.5, 0.7)
+    assert (row["before_low"], row["after_high"]) == (0.4, pytest.approx(0.8))
+    assert reader.before_and_after(2) == []
+
+
+def test_a_round_without_a_candidate_has_a_before_and_no_after(history: Store) -> None:
+    history.put_evaluations(2, "c0", [evaluation(0.5)])
+    (row,) = Reader(history.workspace).before_and_after(2)
+    assert (row["before"], row["after"]) == (0.5, None)
+
+
+def test_a_round_counts_utterances_not_answers(reader: Reader) -> None:
+    names = ("round", "stage", "promoted", "decision", "tasks", "answered", "labelled")
+    assert [tuple(row[name] for name in names) for row in reader.rounds()] == [
+        (0, None, 1, "decision 0", 0, 0, 0),
+        (1, None, 0, "decision 1", 3, 2, 1),
+        (2, "pull", None, None, 3, 1, 0),
+    ]
+    assert [row["labelled_min"] for row in reader.rounds()] == [0, 0.5, 0]
+
+
+def test_the_mixture_of_a_round(reader: Reader) -> None:
+    assert [(row["source"], row["weight"], row["target_share"]) for row in reader.mixture(1)] == [
+        ("books", 1.0, 0.25),
+        ("in_house", 3.0, 0.75),
+    ]
+    assert reader.mixture(0) == []
+
+
+def test_refusals_come_with_their_reason(reader: Reader) -> None:
+    (row,) = reader.refusals()
+    assert (row["origin"], row["reason"]) == ("a.wav", "silent")

@@ -110,8 +110,10 @@ class MixtureSettings(Section):
 class TrainSettings(Section):
     """How a round's checkpoint is trained."""
 
-    start_from: Literal["promoted", "base"] = Field(
-        "promoted", description="the checkpoint that training starts from"
+    start_from: Literal["base", "promoted"] = Field(
+        "base",
+        description="the checkpoint that training starts from; round upon round of `promoted` "
+        "costs less and forgets more",
     )
     epochs: Count = Field(3, description="passes over the mixture")
     learning_rate: Positive = Field(5e-5, description="AdamW's peak learning rate")

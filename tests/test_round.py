@@ -344,7 +344,8 @@ def test_a_leak_of_an_evaluation_set_stops_the_round(world: World) -> None:
 # -- training and promoting --------------------------------------------------------------------
 
 
-def test_the_next_round_starts_from_the_promoted_checkpoint(asked: World) -> None:
+def test_training_can_start_from_the_promoted_checkpoint(asked: World) -> None:
+    asked.set(train={"start_from": "promoted"})
     asked.recognizer.progress = -1
     asked.advance(close=True)
     assert decision(asked, 1).startswith("rejected: held_out got worse by +")
@@ -361,8 +362,7 @@ def test_the_next_round_starts_from_the_promoted_checkpoint(asked: World) -> Non
     assert wer[0] == wer[1] > wer[2]
 
 
-def test_training_can_start_from_the_base_every_time(asked: World) -> None:
-    asked.set(train={"start_from": "base"})
+def test_training_starts_from_the_base_every_time(asked: World) -> None:
     asked.advance(close=True)
     assert [row.checkpoint for row in asked.recognizer.trainings] == ["checkpoints/base"] * 2
 

@@ -6,6 +6,7 @@ Secrets are never in the file: the Label Studio token comes from the environment
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import stat
@@ -13,7 +14,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from al_loop.errors import ConfigError
 
@@ -25,6 +26,14 @@ PRIVATE_MODE = 0o600
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+Shares = dict[str, Annotated[float, Field(gt=0, le=1)]]
+
+
+def _one_whole(shares: Shares) -> Shares:
+    total = round(math.fsum(shares.values()), 9)
+    if total > 1:
+        raise ValueError(f"the shares sum to {total:g}, expected 1 at most")
+    return shares
 
 
 class Section(BaseModel):
@@ -101,6 +110,21 @@ class MixtureSettings(Section):
     policy: Literal["pseudo_epoch", "epoch"] = Field(
         "pseudo_epoch",
         description="as many draws as examples, or every example at least once",
+    )
+    language_shares: Annotated[Shares, AfterValidator(_one_whole)] = Field(
+        {},
+        description="target share of a language in all draws, such as `{ ky = 0.4 }`; languages "
+        "without one divide the rest by weight",
+    )
+    source_shares: Shares = Field(
+        {},
+        description="target share of a source in the draws of its language; sources without one "
+        "divide the rest by weight",
+    )
+    max_repeats: Count = Field(
+        10,
+        description="how often a pseudo-epoch may draw one example; a source that this keeps from "
+        "its share leaves the excess to the others",
     )
     in_house_weight: Positive = Field(
         3.0, description="how often an in-house example is seen, relative to weight 1"
@@ -223,7 +247,8 @@ def _explain(error: Any) -> str:
         allowed = ", ".join(_section_of(error["loc"]).model_fields)
         return f"{key}: unknown key; allowed here: {allowed}"  # its value may be a secret
     shown = re.sub(r"//[^@/]*@", "//…@", repr(error["input"]))
-    return f"{key} = {shown}: {error['msg'][0].lower()}{error['msg'][1:]}"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{key} = {shown}: {message[0].lower()}{message[1:]}"
 
 
 def _section_of(location: tuple[Any, ...]) -> type[Section]:

@@ -43,4 +43,6 @@ def settings_table() -> str:
 
 def _toml(value: Any) -> str:
     """One value as TOML; "" where the default is to leave it out."""
+    if value == {}:
+        return "{}"  # tomli_w would open a table
     return "" if value is None else tomli_w.dumps({"v": value}).removeprefix("v = ").strip()

@@ -170,7 +170,11 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class MixtureRow:
-    """One source's part in a training set. Shares are fractions of all draws."""
+    """One source's part in a training set. Shares are fractions of all draws.
+
+    target_share: what the settings ask for. draws: what an epoch makes of it, as does
+    realised_share. most_repeats: of one example in one epoch.
+    """
 
     source: str
     kind: SourceKind
@@ -181,15 +185,15 @@ class MixtureRow:
     target_share: float
     realised_share: float
     most_repeats: int
+    draws: int
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A training set. `id` hashes the examples, their weights and the policy of drawing them."""
+    """A training set. `id` hashes the examples and how often each source is drawn, and why."""
 
     id: str
     examples: Sequence[Example]
-    weights: Mapping[str, float]
     mixture: Sequence[MixtureRow]
 
 

@@ -274,6 +274,8 @@ class Loop:
         self.store.take_annotations(pulled.annotations, pulled.refusals, pulled.high_water)
 
     def _merge(self, current: Round) -> None:
+        from al_loop.mixture import capped
+
         labels = self._labels()
         with self._finishing(current):
             self.store.put_labels(labels)
@@ -283,6 +285,12 @@ class Loop:
             self.say(
                 f"  {row.source}: {row.examples} examples, {row.duration_s / 60:.1f} min, "
                 f"weight {row.weight:g}, {row.realised_share:.0%} of draws"
+            )
+        for row in capped(manifest.mixture):
+            self.say(
+                f"  warning: {row.source} asked for {row.target_share:.1%} of draws and got "
+                f"{row.realised_share:.1%}: each of its {row.examples} examples is drawn "
+                f"{row.most_repeats} times, and mixture.max_repeats allows no more"
             )
 
     def _labels(self) -> list[Label]:
@@ -299,7 +307,7 @@ class Loop:
         return build_manifest(
             self.store.training_examples(IN_HOUSE),
             {source.name: source for source in self.store.sources()},
-            rule.policy,
+            rule,
             {row.id for row in self.store.evaluation_utterances()},
         )
 
@@ -329,10 +337,7 @@ class Loop:
             }
         )
         rng = np.random.default_rng([current.seed, STAGES.index("train")])
-        policy = self.settings.mixture.policy
-        epochs = [
-            draw_epoch(manifest.examples, manifest.weights, policy, rng) for _ in range(rule.epochs)
-        ]
+        epochs = [draw_epoch(manifest, rng) for _ in range(rule.epochs)]
         name = f"round-{current.number:03d}-{candidate_id[:12]}"
         recognizer = self.recognizer()
         with self.store.new_checkpoint_folder(name) as folder:

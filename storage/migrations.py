@@ -121,7 +121,7 @@ CREATE TABLE labels (
     CHECK ((text IS NULL) <> (verdict IS NULL))
 ) STRICT;
 CREATE TABLE manifests (
-    id TEXT PRIMARY KEY,             -- hash of its examples, weights and policy
+    id TEXT PRIMARY KEY,             -- hash of its examples and of their mixture
     created_at TEXT NOT NULL
 ) STRICT;
 CREATE TABLE manifest_examples (
@@ -143,6 +143,7 @@ CREATE TABLE mixtures (
     target_share REAL NOT NULL,
     realised_share REAL NOT NULL,
     most_repeats INTEGER NOT NULL,
+    draws INTEGER NOT NULL,          -- of the source, in one epoch
     PRIMARY KEY (manifest_id, source)
 ) STRICT;
 CREATE TABLE evaluations (

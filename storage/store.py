@@ -491,15 +491,14 @@ class Store:
         )
         rows = self.db.execute(
             "SELECT source, kind, language, weight, examples, duration_s, target_share, "
-            "realised_share, most_repeats FROM mixtures WHERE manifest_id = ? ORDER BY source",
+            "realised_share, most_repeats, draws FROM mixtures WHERE manifest_id = ? "
+            "ORDER BY source",
             [manifest_id],
         )
-        mixture = [MixtureRow(*row) for row in rows]
         return Manifest(
             manifest_id,
             [Example(*row) for row in examples],
-            {row.source: row.weight for row in mixture},
-            mixture,
+            [MixtureRow(*row) for row in rows],
         )
 
     @contextmanager

@@ -301,7 +301,7 @@ def test_a_round_that_is_recorded_says_what_it_brought(world: World) -> None:
     world.advance()
     world.store.db.execute("UPDATE rounds SET stage = 'record' WHERE number = 1")
     lines = run(world.store.workspace, "round").stdout.splitlines()
-    assert lines[0].startswith("round 1: promoted: held_out -")
+    assert lines[0].startswith("round 1: promoted: held_out ")
     assert re.match(r"  held_out \(ky\): WER % .* before, .* after$", lines[1])
     assert len(lines) == 2
 

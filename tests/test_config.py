@@ -46,6 +46,19 @@ def test_every_setting_is_described() -> None:
             "[label_studio]\ntoken = 's3cret'",
             ["label_studio.token: unknown key", "url"],
         ),
+        (
+            "[mixture.language_shares]\nky = 0",
+            ["mixture.language_shares.ky = 0", "greater than 0"],
+        ),
+        (
+            "[mixture.source_shares]\nfleurs_ky = 40",
+            ["mixture.source_shares.fleurs_ky = 40", "less than or equal to 1"],
+        ),
+        (
+            "[mixture.language_shares]\nky = 0.7\nru = 0.6",
+            ["mixture.language_shares = {'ky': 0.7, 'ru': 0.6}: the shares sum to 1.3, expected"],
+        ),
+        ("[mixture]\nmax_repeats = 0", ["mixture.max_repeats = 0", "greater than or equal to 1"]),
         ("[label_studio]\nurl = 'https://me:pw@labels'", ["label_studio.url", "match pattern"]),
     ],
 )

@@ -31,8 +31,8 @@ ROOMS = {
     "al_loop.round": "al_loop.config al_loop.ports al_loop.acquisition al_loop.manifest "
     "al_loop.mixture al_loop.evaluation al_loop.promotion numpy",
     "al_loop.acquisition": "numpy",
-    "al_loop.manifest": "al_loop.mixture",
-    "al_loop.mixture": "numpy",
+    "al_loop.manifest": "al_loop.config al_loop.mixture",
+    "al_loop.mixture": "al_loop.config numpy",
     "al_loop.text": "",
     "al_loop.metrics": "al_loop.text jiwer numpy",
     "al_loop.promotion": "al_loop.metrics numpy",

@@ -109,6 +109,25 @@ def test_the_mixture_is_said_before_training(asked: World) -> None:
     ]
 
 
+def test_a_source_that_may_not_repeat_as_often_as_it_should_is_named(asked: World) -> None:
+    asked.set(mixture={"max_repeats": 2, "source_shares": {"in_house": 0.9}})
+    asked.oracle.answer(*asked.batch(1)[:1])
+    asked.said.clear()
+    asked.advance(close=True)
+    assert asked.said[asked.said.index("round 1: train") - 1] == (
+        "  warning: in_house asked for 90.0% of draws and got 40.0%: each of its 1 examples is "
+        "drawn 2 times, and mixture.max_repeats allows no more"
+    )
+
+
+def test_shares_of_an_unknown_language_are_a_mistake_until_it_is_mended(world: World) -> None:
+    world.set(mixture={"language_shares": {"kg": 0.5}})
+    with pytest.raises(ConfigError, match=r"language_shares names kg, .* known here: ky"):
+        world.advance()
+    world.set(mixture={"language_shares": {}})
+    assert world.advance(insist=True).kind == "recorded"
+
+
 def test_another_model_needs_another_workspace(world: World) -> None:
     world.advance()
     world.set(model={"checkpoint": "openai/whisper-small"})

@@ -254,7 +254,7 @@ def test_audio_that_was_learned_cannot_become_a_test(store: Store, make_clip: Ma
     manifest.write_text("path\ttext\na.wav\tсаат\n", encoding="utf-8")
     take(store, manifest, TRAIN)
     examples = store.training_examples("in_house")
-    store.put_manifest(0, Manifest("m", examples, {"books": 1.0}, []))
+    store.put_manifest(0, Manifest("m", examples, []))
     assert reasons(take(store, manifest, TEST)) == ["trained_on"]
     assert store.evaluation_utterances() == []
 

@@ -28,7 +28,7 @@ COLUMNS = {
     "manifests": "id created_at",
     "manifest_examples": "manifest_id utterance_id source text",
     "mixtures": "manifest_id source kind language weight examples duration_s target_share "
-    "realised_share most_repeats",
+    "realised_share most_repeats draws",
     "evaluations": "round checkpoint_id evaluation_set language utterances words wer wer_low "
     "wer_high cer cer_low cer_high normaliser",
 }

@@ -29,8 +29,8 @@ from storage.workspace import Workspace
 
 TIME = "2026-01-01T00:00:00.000000Z"
 MIXTURE = [
-    MixtureRow("books", "open_source", "ky", 1.0, 1, 60.0, 0.25, 0.5, 1),
-    MixtureRow("in_house", "in_house", "ky", 3.0, 1, 30.0, 0.75, 0.5, 1),
+    MixtureRow("books", "open_source", "ky", 1.0, 1, 60.0, 0.25, 0.5, 1, 1),
+    MixtureRow("in_house", "in_house", "ky", 3.0, 1, 30.0, 0.75, 0.5, 1, 1),
 ]
 
 
@@ -62,7 +62,7 @@ def history(store: Store) -> Store:
     answer(store, "1-30", "бир")
     answer(store, "1-60", None, "bad_audio")
     store.put_labels([Label("1-30", "бир", None, ["1"]), Label("1-60", None, "bad_audio", ["2"])])
-    store.put_manifest(1, Manifest("m", [], {}, MIXTURE))
+    store.put_manifest(1, Manifest("m", [], MIXTURE))
     finish(store, 1, "c0", "c1", promoted=False, wers=(0.5, 0.7))
 
     store.start_round(2, 1, "pull", "c0")

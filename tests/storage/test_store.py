@@ -142,7 +142,7 @@ def test_what_a_checkpoint_may_have_learned_does_not_enter_an_evaluation_set(
     filled: Store,
 ) -> None:
     learned = Example("a", "audio/a.flac", 2.0, "radio", "ky", "бир")
-    filled.put_manifest(1, Manifest("m", [learned], {}, []))
+    filled.put_manifest(1, Manifest("m", [learned], []))
     moved = [utterance(name, split="test", text="бир") for name in "ab"]
     assert filled.add(moved, []) == {"a"}
     assert ids(filled.evaluation_utterances()) == "b"
@@ -365,8 +365,8 @@ def test_training_examples_are_the_train_split_and_the_labels_with_a_text(filled
 
 def test_a_manifest_comes_back_as_it_was_whatever_its_sources_became(filled: Store) -> None:
     example = Example("a", "audio/a.flac", 2.0, "radio", "ky", "бир")
-    row = MixtureRow("radio", "in_house", "ky", 1.0, 1, 2.0, 1.0, 1.0, 1)
-    manifest = Manifest("m", [example], {"radio": 1.0}, [row])
+    row = MixtureRow("radio", "in_house", "ky", 1.0, 1, 2.0, 1.0, 1.0, 1, 1)
+    manifest = Manifest("m", [example], [row])
     filled.put_manifest(1, manifest)
     filled.put_source(Source("radio", "in_house", "ky", 5.0))
     assert filled.manifest("m") == manifest

@@ -96,10 +96,10 @@ def record_round(
             ]
         )
     mixture = [
-        MixtureRow(source, "open_source", "ky", 1.0, 10, 90.0, 0.25, 0.24, 1),
-        MixtureRow(IN_HOUSE, "in_house", "ky", 3.0, 10, 30.0, 0.75, 0.76, 3),
+        MixtureRow(source, "open_source", "ky", 1.0, 10, 90.0, 0.25, 0.24, 1, 6),
+        MixtureRow(IN_HOUSE, "in_house", "ky", 3.0, 10, 30.0, 0.75, 0.76, 2, 19),
     ]
-    store.put_manifest(number, Manifest(f"manifest-{number}", [], {}, mixture))
+    store.put_manifest(number, Manifest(f"manifest-{number}", [], mixture))
     store.put_checkpoint(Checkpoint(candidate, f"checkpoints/{candidate}", current, {}))
     store.set_candidate(number, candidate)
     for checkpoint_id in (current, candidate):

@@ -22,6 +22,8 @@ MAX_DURATION_S = 30.0
 """Whisper's window; a longer recording has to be cut at pauses first."""
 SILENCE_PEAK = 1e-3
 """Ours: -60 dBFS, below the noise floor of any microphone that one would label."""
+UNKNOWN_LENGTH = 0x7FFF_F000
+"""What writes a WAV to a pipe states 2 or 4 GiB, for it cannot know."""
 EXACT_LENGTH_FORMATS = {"flac", "w64", "aiff"}
 """Containers whose header states the length; elsewhere FFmpeg estimates it."""
 
@@ -105,7 +107,7 @@ def _check_size(path: Path) -> None:
     if header[:4] != b"RIFF" or len(header) < 8:
         return
     stated = 8 + int.from_bytes(header[4:], "little")
-    streamed = stated >= 8 + 0xFFFFFF00  # written to a pipe: the length was not known
+    streamed = stated >= UNKNOWN_LENGTH
     if not streamed and path.stat().st_size < stated - 1:
         raise AudioError("truncated", f"{path.stat().st_size} bytes, its header says {stated}")
 

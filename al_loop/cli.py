@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from al_loop.config import CONFIG_NAME, EMBEDDED, Settings, label_studio_token, load_settings
-from al_loop.errors import AlLoopError, WorkspaceError
+from al_loop.errors import AlLoopError, OracleUnavailable, WorkspaceError
 from al_loop.records import SOURCE_KINDS, SPLITS
 from storage.workspace import Workspace
 
@@ -301,14 +301,16 @@ def connect_label_studio(settings: Settings) -> Session:
     server = EmbeddedServer()
     running = server.status()
     if running is None:
-        raise WorkspaceError("Label Studio is not running: start it with `al-loop labelstudio up`")
+        raise OracleUnavailable(
+            "Label Studio is not running: start it with `al-loop labelstudio up`"
+        )
     return Session(running.url, server.token)
 
 
 def connect_oracle(root: Workspace, settings: Settings, store: Store) -> LabelStudioOracle:
     """The annotators of this workspace's project, which is made when it is not there yet."""
     from labeling.oracle import LabelStudioOracle
-    from labeling.project import add_local_audio_storage, find_or_create_project
+    from labeling.project import add_local_audio_storage, find_or_create_project, made_at
     from labeling.server import EmbeddedServer
     from labeling.tasks import local_audio_url
 
@@ -318,7 +320,8 @@ def connect_oracle(root: Workspace, settings: Settings, store: Store) -> LabelSt
     if rule.url == EMBEDDED:
         folder = EmbeddedServer().link_audio(store.workspace_id, root.audio)
         add_local_audio_storage(session, project_id, folder)
-    store.set_project(rule.url, project_id)
+    address = EMBEDDED if rule.url == EMBEDDED else session.base_url
+    store.set_project(f"{address}, project made {made_at(session, project_id)}", project_id)
 
     def audio_url(audio: str) -> str:
         path = audio.removeprefix("audio/")

@@ -37,7 +37,7 @@ def _one_whole(shares: Shares) -> Shares:
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class ModelSettings(Section):
@@ -87,7 +87,7 @@ class LabelStudioSettings(Section):
 
     url: str = Field(
         EMBEDDED,
-        pattern="^(embedded|https?://[^@]+)$",
+        pattern="^(embedded|https?://[^@?]+)$",
         description="`embedded` (see `labelstudio up`) or the server's address",
     )
     token_file: Path | None = Field(
@@ -96,6 +96,7 @@ class LabelStudioSettings(Section):
     project: str = Field("al_loop", min_length=1, max_length=50, description="the project's title")
     audio_url: str | None = Field(
         None,
+        pattern="^https?://[^@?]+$",
         description="prefix of the audio's addresses on a server of yours; unset: its local files",
     )
     close_share: Share = Field(
@@ -228,7 +229,11 @@ def label_studio_token(settings: LabelStudioSettings) -> str:
             )
         token = path.read_text(encoding="utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"label_studio.token_file: cannot read {path}: {exc}") from exc
+        # the path itself may be a token, put there by mistake
+        raise ConfigError(
+            f"label_studio.token_file: cannot read that file: {type(exc).__name__}; expected the "
+            "name of a file of mode 0600 that holds the token"
+        ) from exc
     if not token:
         raise ConfigError(f"label_studio.token_file: {path} is empty; put the token there")
     return _one_word(token, f"label_studio.token_file {path}")
@@ -246,7 +251,9 @@ def _explain(error: Any) -> str:
     if error["type"] == "extra_forbidden":
         allowed = ", ".join(_section_of(error["loc"]).model_fields)
         return f"{key}: unknown key; allowed here: {allowed}"  # its value may be a secret
-    shown = re.sub(r"//[^@/]*@", "//…@", repr(error["input"]))
+    shown = re.sub(r"//.*@|\?.*", "…", repr(error["input"]))
+    if len(error["loc"]) == 1 and isinstance(error["input"], dict | list):
+        shown = "…"  # a whole section: what it holds may be a secret
     message = error["msg"].removeprefix("Value error, ")
     return f"{key} = {shown}: {message[0].lower()}{message[1:]}"
 

@@ -19,7 +19,7 @@ from functools import partial
 from typing import Literal
 
 from al_loop.config import Settings
-from al_loop.errors import AlLoopError, ConfigError
+from al_loop.errors import AlLoopError, ConfigError, OracleUnavailable
 from al_loop.ports import Engine, Oracle, Recognizer, Store
 from al_loop.records import (
     IN_HOUSE,
@@ -175,15 +175,29 @@ class Loop:
             number, stage = last.number + 1, STAGES[0]
             if not self.store.pool():
                 # nothing to ask, but late answers or new training data may be worth a round
-                if self.store.asked():
-                    self._pull_answers()
-                self.store.put_labels(self._labels())
+                self._collect_late_answers()
                 if self._build_manifest().id == last.manifest_id:
                     return Outcome("idle", None, "nothing is left to label: ingest more audio")
                 stage = FIRST_STAGE_OF_ROUND_0
         seed = int(content_hash([self.settings.seed, number])[:8], 16)
         self.store.start_round(number, seed, stage, checkpoint_id)
         return None
+
+    def _collect_late_answers(self) -> None:
+        """Turn the stragglers' answers into labels: all at once, or each would cost a training."""
+        pushed_at = self.store.last_pushed_at()
+        if pushed_at is None:
+            return
+        try:
+            self._pull_answers()
+        except OracleUnavailable as exc:  # where nobody labels any more, the server may be gone
+            self.say(f"late answers were not asked for: {exc}")
+        if self.store.unanswered() == 0 or _now() >= self._closes_at(pushed_at):
+            self.store.put_labels(self._labels())
+
+    def _closes_at(self, pushed_at: str) -> datetime:
+        days = self.settings.label_studio.close_after_days
+        return datetime.fromisoformat(pushed_at) + timedelta(days=days)
 
     def _create_base(self) -> str:
         self.say(f"preparing {self.settings.model.checkpoint}")
@@ -254,9 +268,7 @@ class Loop:
         answered, total = self.store.answered(current.number)
         rule = self.settings.label_studio
         assert current.pushed_at is not None
-        closes_at = datetime.fromisoformat(current.pushed_at) + timedelta(
-            days=rule.close_after_days
-        )
+        closes_at = self._closes_at(current.pushed_at)
         needed = math.ceil(round(rule.close_share * total, 6))  # 0.55 * 100 is more than 55
         if answered < needed and not close and _now() < closes_at:
             return Outcome(

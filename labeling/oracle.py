@@ -83,7 +83,7 @@ class LabelStudioOracle:
         """Task ids by utterance. An import that was cut off may have landed after all, so that the
         same task came twice: of such twins the unanswered ones are deleted, but for one."""
         wanted = _filter("data.utterance", "in_list", "List", list(utterance_ids))
-        fields = "id,data,total_annotations,cancelled_annotations"
+        fields = "id,data,total_annotations,cancelled_annotations,drafts"
         found: dict[str, list[dict[str, Any]]] = {}
         for row in self._rows(fields, wanted):
             found.setdefault(row["data"]["utterance"], []).append(row)
@@ -130,7 +130,8 @@ class LabelStudioOracle:
 
 
 def _is_answered(row: dict[str, Any]) -> bool:
-    return bool(row["total_annotations"] or row["cancelled_annotations"])
+    """Whether anybody has put work into the task, be it only a draft."""
+    return bool(row["total_annotations"] or row["cancelled_annotations"] or row.get("drafts"))
 
 
 def _changed_since(since: str | None) -> list[dict[str, Any]]:

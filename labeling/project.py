@@ -46,6 +46,11 @@ def find_or_create_project(session: Session, workspace_id: str, title: str) -> i
     return found
 
 
+def made_at(session: Session, project_id: int) -> str:
+    """When the project was made: tells it from one of the same number in a fresh database."""
+    return str(session.get(f"/api/projects/{project_id}/")["created_at"])
+
+
 def add_local_audio_storage(session: Session, project_id: int, path: PurePath) -> None:
     """Let the project's annotators hear the files below `path`, a folder on the server.
 

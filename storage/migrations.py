@@ -13,7 +13,7 @@ SCHEMA = """
 CREATE TABLE workspace (
     id TEXT PRIMARY KEY,             -- random, made once; marks our project in Label Studio
     created_at TEXT NOT NULL,
-    server TEXT,                     -- which Label Studio, as the configuration names it
+    server TEXT,                     -- which Label Studio, and when our project was made
     project_id INTEGER,              -- its id of that project
     high_water TEXT                  -- the next pull asks for tasks changed since then
 ) STRICT;

@@ -90,10 +90,10 @@ class Store:
         self.db.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self.db.commit()
         except BaseException:
             self.db.rollback()
             raise
-        self.db.commit()
 
     # -- the workspace and its catalogue ---------------------------------------------------------
 
@@ -406,10 +406,17 @@ class Store:
             [round_number],
         )
 
-    def asked(self) -> bool:
-        """Whether any task was ever pushed."""
-        return bool(
-            self._row("SELECT EXISTS (SELECT 1 FROM query_batches WHERE task_id IS NOT NULL)")[0]
+    def last_pushed_at(self) -> str | None:
+        """When the newest batch was pushed; None before the first."""
+        return self._row("SELECT max(pushed_at) FROM rounds")[0]
+
+    def unanswered(self) -> int:
+        """How many utterances of all batches nobody has answered."""
+        return int(
+            self._row(
+                "SELECT count(*) FROM query_batches "
+                "WHERE utterance_id NOT IN (SELECT utterance_id FROM annotations)"
+            )[0]
         )
 
     # -- merge and train -------------------------------------------------------------------------
@@ -426,17 +433,19 @@ class Store:
         return grouped
 
     def put_labels(self, labels: Iterable[Label]) -> None:
+        """Keep the labels; `settled_at` of one that did not change stays."""
+        columns = ("utterance_id", "text", "verdict", "annotation_ids")
         with self.transaction():
+            known = set(self.db.execute(f"SELECT {', '.join(columns)} FROM labels"))
+            rows = [
+                (label.utterance_id, label.text, label.verdict, json.dumps(label.annotation_ids))
+                for label in labels
+            ]
             self.db.table("labels").upsert_all(
                 (
-                    {
-                        "utterance_id": label.utterance_id,
-                        "text": label.text,
-                        "verdict": label.verdict,
-                        "annotation_ids": json.dumps(list(label.annotation_ids)),
-                        "settled_at": now(),
-                    }
-                    for label in labels
+                    {**dict(zip(columns, row, strict=True)), "settled_at": now()}
+                    for row in rows
+                    if row not in known
                 ),
                 pk="utterance_id",
             )

@@ -94,3 +94,13 @@ def test_what_nobody_could_label_is_refused(samples: np.ndarray, reason: str) ->
     with pytest.raises(AudioError) as caught:
         check(samples.astype(np.float32))
     assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize("stated", [0, 0x7FFF_F024, 0xFFFF_FFFF])
+def test_a_wav_written_to_a_pipe_does_not_know_its_length(tmp_path: Path, stated: int) -> None:
+    path = tmp_path / "piped.wav"
+    encode(tone(1, 16_000), path, "pcm_s16le", 16_000)
+    data = bytearray(path.read_bytes())
+    data[4:8] = stated.to_bytes(4, "little")
+    path.write_bytes(data)
+    assert len(decode(path)) == pytest.approx(16_000, abs=100)

@@ -31,6 +31,7 @@ from storage.workspace import Workspace
 from .fakes import World, make_world
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
+MADE_AT = "2026-01-01T00:00:00Z"
 HEAVY = {"torch", "transformers", "datasets", "label_studio_sdk", "streamlit", "ray"}
 
 MakeClip = Callable[..., Path]
@@ -62,6 +63,8 @@ class Handler(BaseHTTPRequestHandler):
         elif page.path == "/api/projects":
             project = {"id": 1, "description": self.server.description}
             self._send(200, {"results": [project], "next": None})
+        elif page.path == "/api/projects/1/":
+            self._send(200, {"created_at": MADE_AT})
         elif parse_qs(page.query)["include"] == ["updated_at"]:
             self._send(200, {"total": 1, "tasks": [{"updated_at": "2026-01-01T00:00:00Z"}]})
         else:
@@ -100,7 +103,7 @@ def label_studio(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Labe
     with LabelStudio(world.store.workspace_id) as server:
         Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         configure(world.store.workspace, f'[label_studio]\nurl = "{server.url}"')
-        world.store.set_project(server.url, 1)
+        world.store.set_project(f"{server.url}, project made {MADE_AT}", 1)
         world.store.mark_pushed(world.oracle.tasks)
         yield server
         server.shutdown()
@@ -243,7 +246,12 @@ def test_the_status_of_a_failure_is_five_lines_whatever_was_said(store: Store) -
 def test_a_waiting_round_has_nothing_to_mail(label_studio: LabelStudio, world: World) -> None:
     result = run(world.store.workspace, "round")
     assert (result.exit_code, result.output) == (0, "")
-    assert label_studio.requests == ["/api/projects", "/api/tasks", "/api/tasks"]
+    assert label_studio.requests == [
+        "/api/projects",
+        "/api/projects/1/",
+        "/api/tasks",
+        "/api/tasks",
+    ]
 
 
 def test_a_waiting_round_says_so_when_asked(label_studio: LabelStudio, world: World) -> None:

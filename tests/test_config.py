@@ -113,3 +113,18 @@ def test_the_token_comes_from_the_environment_or_a_private_file(
     monkeypatch.delenv(TOKEN_VARIABLE)
     with pytest.raises(ConfigError, match=TOKEN_VARIABLE):
         label_studio_token(Settings().label_studio)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[label_studio]\nurl = 'https://me:hun/ter2@labels'",
+        "[label_studio]\naudio_url = 'https://me:hun@ter2@labels'",
+        "[label_studio]\nurl = 'https://labels?token=hunter2'",
+        "[[label_studio]]\ntoken = 'hunter2'",
+    ],
+)
+def test_a_secret_in_the_wrong_place_is_refused_and_not_shown(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match="label_studio") as caught:
+        load_settings(write(tmp_path, text))
+    assert "ter2" not in str(caught.value)

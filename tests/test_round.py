@@ -297,6 +297,44 @@ def test_a_late_answer_to_the_last_batch_is_worth_a_round(store: Store) -> None:
     assert world.advance().kind == "idle"
 
 
+def test_stragglers_of_the_last_batch_share_one_round(store: Store) -> None:
+    world = make_world(store, pool=5)
+    world.advance()
+    world.advance()
+    first, second, *others = world.batch(1)
+    world.oracle.answer(*others)
+    world.advance(close=True)
+    world.oracle.answer(first)
+    assert world.advance().kind == "idle"
+    world.oracle.answer(second)
+    assert world.advance().kind == "recorded"
+    assert trained_on(world, 2) - trained_on(world, 1) == {first, second}
+
+
+def test_a_straggler_is_waited_for_until_close_after_days(store: Store) -> None:
+    world = make_world(store, pool=5)
+    world.advance()
+    world.advance()
+    first, _, *others = world.batch(1)
+    world.oracle.answer(*others)
+    world.advance(close=True)
+    world.oracle.answer(first)
+    assert world.advance().kind == "idle"
+    store.db.execute("UPDATE rounds SET pushed_at = '2020-01-01T00:00:00+00:00' WHERE number = 1")
+    assert world.advance().kind == "recorded"
+    assert trained_on(world, 2) - trained_on(world, 1) == {first}
+
+
+def test_with_an_empty_pool_the_loop_does_without_its_annotators(store: Store) -> None:
+    world = make_world(store, pool=4)
+    world.advance()
+    world.advance()
+    world.oracle.answer(*world.batch(1))
+    world.advance()
+    world.oracle.failure = OracleUnavailable("switched off")
+    assert world.advance().kind == "idle"
+
+
 def test_a_verdict_leaves_no_label_in_training_and_is_not_asked_again(asked: World) -> None:
     broken, skipped, *others = asked.batch(1)
     asked.oracle.answer(broken, verdict="bad_audio")

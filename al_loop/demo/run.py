@@ -95,7 +95,8 @@ def run_demo(
             continue
         waited += 1
         if waited > PATIENCE:
-            raise AlLoopError(f"the demo's round waits on; see `al-loop -w {folder} status`")
+            why = read().status().error or "nobody knows why"
+            raise AlLoopError(f"the demo's round does not go on: {why}")
         api, project_id = connect()
         annotator = DemoAnnotator(api, project_id, answers, SEED)
         answered = annotator.answer_some(0.5 if waited == 1 else 1.0)

@@ -134,7 +134,7 @@ def takes_bfloat16(precision: str, device: str) -> bool:
     if precision != "auto":
         return precision == "bfloat16"
     if device == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     able = torch.cpu.get_capabilities()
     return device == "cpu" and bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 

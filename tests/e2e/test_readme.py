@@ -21,6 +21,8 @@ PARTS = (
     Part("ky", "pool", 3, ("m1",)),
     Part("ky", "train", 4, ("m1", "f1")),
     Part("ky", "test", 2, ("m2",)),
+    Part("ru", "train", 2, ("m1",)),
+    Part("ru", "test", 2, ("m2",)),
 )
 
 
@@ -30,10 +32,17 @@ def test_the_commands_of_the_readme(tmp_path: Path, label_studio: EmbeddedServer
     assert match
     build_corpus(tmp_path / "corpus", 5, lambda done, total: None, PARTS)
     corpus = tmp_path / "corpus"
-    table = (corpus / "train_ky.tsv").read_text(encoding="utf-8")
-    (corpus / "train.tsv").write_text(table.replace("\tky\t", "\t\t"), encoding="utf-8")
-    table = (corpus / "test.tsv").read_text(encoding="utf-8")
-    (corpus / "test.tsv").write_text(table.replace("\tky\t", "\t\t"), encoding="utf-8")
+    for language, suffix in (("ky", ""), ("ru", "_ru")):
+        for split in ("train", "test"):
+            made = corpus / (f"train_{language}.tsv" if split == "train" else "test.tsv")
+            header, *rows = made.read_text(encoding="utf-8").splitlines()
+            own = [
+                row.replace(f"\t{language}\t", "\t\t") for row in rows if f"\t{language}\t" in row
+            ]
+            lines = "\n".join([header, *own])
+            (tmp_path / f"{split}{suffix}.tsv").write_text(lines, encoding="utf-8")
+    for table in tmp_path.glob("*.tsv"):
+        table.replace(corpus / table.name)
     corpus.rename(tmp_path / "fleurs")
     recordings = tmp_path / "recordings"
     recordings.mkdir()

@@ -320,9 +320,9 @@ def test_another_project_gets_the_tasks_that_nobody_has_answered(filled: Store) 
     filled.set_project("http://one.test", 4)
     filled.add_hypotheses("base", [hypothesis(name) for name in "ab"])
     filled.put_batch(1, [Choice(name, rank, 0.5, "acquired") for rank, name in enumerate("ab")])
-    assert not filled.asked()
+    assert filled.last_pushed_at() is None
     filled.mark_pushed({"a": "1", "b": "2"})
-    assert filled.asked()
+    assert filled.unanswered() > 0
     filled.take_annotations([annotation(1, "a")], [], "mark")
     filled.set_project("http://one.test", 4)
     assert filled.unpushed(1, "base") == []

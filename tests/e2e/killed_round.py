@@ -40,11 +40,12 @@ class DyingStore:
         self._moment = moment
         self._armed = False
 
-    def start_stage(self, round_number: int, stage: Any) -> None:
-        self._store.start_stage(round_number, stage)
+    def start_stage(self, round_number: int, stage: str, settings: str) -> int:
+        starts = self._store.start_stage(round_number, stage, settings)
         self._armed = stage == self._stage
         if self._armed and self._left == 0:
             _die()
+        return starts
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._store, name)

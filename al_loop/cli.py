@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from al_loop.config import CONFIG_NAME, EMBEDDED, Settings, label_studio_token, load_settings
+from al_loop.config import EMBEDDED, Settings, label_studio_token, load_settings
 from al_loop.errors import AlLoopError, OracleUnavailable, WorkspaceError
 from al_loop.records import SOURCE_KINDS, SPLITS
 from storage.workspace import Workspace
@@ -72,7 +72,7 @@ def init(workspace: Path, folder: Path | None) -> None:
 
     root = folder or workspace
     root.mkdir(parents=True, exist_ok=True)
-    path = root / CONFIG_NAME
+    path = Workspace(root).config
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(default_config())

@@ -18,10 +18,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from al_loop.errors import ConfigError
 
-CONFIG_NAME = "al_loop.toml"
 TOKEN_VARIABLE = "AL_LOOP_LABEL_STUDIO_TOKEN"
 EMBEDDED = "embedded"
-PRIVATE_MODE = 0o600
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]

@@ -41,7 +41,7 @@ MOST_STARTS = 5
 """Kills in a row after which a stage counts as failed, so that its pauses grow."""
 OPEN = "open"
 """What precedes a round's first stage, under the same rules."""
-FIRST_STAGE_OF_ROUND_0: Stage = "merge"
+FIRST_STAGE_WITHOUT_ASKING: Stage = "merge"
 BASE_FOLDER = "base"
 
 
@@ -166,7 +166,7 @@ class Loop:
     def _open_round(self, last: Round | None) -> Outcome | None:
         """Open the next round, or say why there is none to open."""
         checkpoint_id = self.store.current_checkpoint_id()
-        number, stage = 0, FIRST_STAGE_OF_ROUND_0
+        number, stage = 0, FIRST_STAGE_WITHOUT_ASKING
         if last is None:
             checkpoint_id = self._create_base()
         else:
@@ -178,7 +178,7 @@ class Loop:
                 self._collect_late_answers()
                 if self._build_manifest().id == last.manifest_id:
                     return Outcome("idle", None, "nothing is left to label: ingest more audio")
-                stage = FIRST_STAGE_OF_ROUND_0
+                stage = FIRST_STAGE_WITHOUT_ASKING
         seed = int(content_hash([self.settings.seed, number])[:8], 16)
         self.store.start_round(number, seed, stage, checkpoint_id)
         return None

@@ -138,19 +138,63 @@ class TrainSettings(Section):
         description="the checkpoint that training starts from; round upon round of `promoted` "
         "costs less and forgets more",
     )
+    method: Literal["full", "frozen_encoder", "lora"] = Field(
+        "full",
+        description="what learns: all weights, the decoder's alone (faster, weaker), or low-rank "
+        "adapters, which are saved apart too and merged (they want a learning rate of 1e-4 to 1e-3)",
+    )
+    lora_rank: Count = Field(32, description="of the adapters; they are scaled by 2")
     epochs: Count = Field(3, description="passes over the mixture")
     learning_rate: Positive = Field(5e-5, description="AdamW's peak learning rate")
     weight_decay: float = Field(0.01, ge=0, description="AdamW's weight decay")
-    warmup_share: Share = Field(0.1, description="part of the steps that warm up")
-    batch_size: Count = Field(8, description="utterances per forward pass")
-    accumulation: Count = Field(2, description="forward passes per optimiser step")
-    clip_norm: Positive = Field(1.0, description="gradients are clipped to this norm")
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto",
-        description="of the forward and backward pass; weights stay float32. `auto` takes bfloat16 "
-        "where the device computes it faster",
+    warmup_share: Share = Field(0.1, description="part of the draws that warm up")
+    schedule: Literal["cosine", "linear", "constant"] = Field(
+        "cosine", description="of the learning rate, after the warm-up"
     )
-    freeze_encoder: bool = Field(False, description="train the decoder alone: faster, weaker")
+    batch_size: Count = Field(8, description="utterances per forward pass")
+    accumulation: Count | Literal["auto"] = Field(
+        2,
+        description="forward passes per optimiser step; `auto` measures the gradient's noise "
+        "before every epoch and takes as many as `grad_norm_bound` needs",
+    )
+    max_accumulation: Count = Field(16, description="the most that `auto` may take")
+    grad_norm_bound: Positive = Field(
+        5.0, description="what an epoch's mean gradient norm, before clipping, should stay below"
+    )
+    clip_norm: Positive = Field(1.0, description="gradients are clipped to this norm")
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto",
+        description="of the forward and backward pass; weights stay float32. `auto` takes the "
+        "shorter one that the device computes faster",
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="compute activations twice to need less memory"
+    )
+    full_window_share: Share = Field(
+        0.1,
+        description="part of the draws padded to 30 s instead of the clip's own window, for those "
+        "who feed the checkpoint padded audio",
+    )
+    patience: int = Field(
+        2,
+        ge=0,
+        description="epochs without a lower loss on the validation split after which training "
+        "stops with the best epoch's weights; 0, or no validation split: never",
+    )
+    speeds: list[Annotated[float, Field(ge=0.5, le=2)]] = Field(
+        [1.0], min_length=1, description="each draw is played at one of these speeds"
+    )
+    noise_share: Share = Field(0.0, description="part of the draws that noise is added to")
+    noise_snr_db: tuple[float, float] = Field(
+        (5.0, 30.0), strict=False, description="how far below the speech: lowest, highest"
+    )
+    spec_augment: bool = Field(False, description="mask one band and one stretch of each draw")
+    save_minutes: Positive = Field(
+        10.0, description="training interrupted goes on from a save at most this old"
+    )
+    processes: Count = Field(
+        1, description="worker processes, started with accelerate: one a GPU of this machine"
+    )
 
 
 class EvaluateSettings(Section):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -45,4 +46,6 @@ def _toml(value: Any) -> str:
     """One value as TOML; "" where the default is to leave it out."""
     if value == {}:
         return "{}"  # tomli_w would open a table
+    if isinstance(value, list | tuple):
+        return json.dumps(value)  # on one line, which tomli_w would not do
     return "" if value is None else tomli_w.dumps({"v": value}).removeprefix("v = ").strip()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 SourceKind = Literal["open_source", "forced_alignment", "synthetic", "pseudo_label", "in_house"]
-Split = Literal["pool", "train", "test"]
+Split = Literal["pool", "train", "validation", "test", "silence"]
 Arm = Literal["acquired", "control"]
 Stage = Literal[
     "score", "select", "push", "pull", "merge", "train", "evaluate", "promote", "record"

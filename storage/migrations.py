@@ -30,7 +30,7 @@ CREATE TABLE utterances (
     duration_s REAL NOT NULL,
     source TEXT NOT NULL REFERENCES sources(name),
     language TEXT NOT NULL,
-    split TEXT NOT NULL CHECK (split IN ('pool', 'train', 'test')),
+    split TEXT NOT NULL CHECK (split IN ('pool', 'train', 'validation', 'test', 'silence')),
     text TEXT,
     speaker TEXT,
     origin TEXT NOT NULL             -- where it was ingested from

@@ -39,7 +39,13 @@ def log_mel(
 
     Raises WorkspaceError with the file's name when one is gone or damaged.
     """
-    clips = [_decode(path) for path in paths]
+    return torch.from_numpy(log_mel_of(extractor, [read(path) for path in paths], window))
+
+
+def log_mel_of(
+    extractor: WhisperFeatureExtractor, clips: Sequence[np.ndarray], window: float
+) -> np.ndarray:
+    """(B, n_mels, T) float32 for clips (N,) float32 at 16 kHz; T = 100 * window."""
     frames = round(window * POSITIONS_PER_S) * 2
     features = extractor(
         clips,
@@ -49,10 +55,11 @@ def log_mel(
         truncation=True,
         return_tensors="np",
     )
-    return torch.from_numpy(np.asarray(features["input_features"], dtype=np.float32))
+    return np.asarray(features["input_features"], dtype=np.float32)
 
 
-def _decode(path: Path) -> np.ndarray:
+def read(path: Path) -> np.ndarray:
+    """The samples (N,) float32 of an audio file in the workspace."""
     try:
         return decode(path)
     except AudioError as exc:

@@ -1,193 +1,301 @@
-"""Fine-tuning on given draws with gradient accumulation that is exact. Knows no sources, no rounds.
+"""Fine-tuning on given draws: the loop over optimiser steps. Knows no sources, no rounds.
 
-The loss of an optimiser step is the sum over the target tokens of all its micro-batches, divided
-by their number. transformers leaves that division out for Whisper (its forward takes **kwargs, so
-Trainer believes that the loss is normalised already), hence `compute_loss_func` here.
+Nothing here is left to chance or to time: steps follow from the seed and the epoch, the learning
+rate from the share of draws seen. So a training that was killed ends, after a restart, with the
+weights of one that was not.
 """
 
 from __future__ import annotations
 
 import math
-import sys
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import SequentialSampler
-from transformers import PrinterCallback, Trainer, TrainingArguments
+from torch.utils.tensorboard import SummaryWriter
 
 from al_loop.config import TrainSettings
 from al_loop.errors import TrainingError
+from al_loop.whisper import saves
+from al_loop.whisper.batches import Clip, steps
 from al_loop.whisper.checkpoints import Whisper
-from al_loop.whisper.features import log_mel
-from al_loop.whisper.languages import prompt_ids
+from al_loop.whisper.gradients import ALONE, Gradients, Processes, not_a_number
+from al_loop.whisper.noise import accumulation_for
 
-IGNORED = -100
-MAX_TARGETS = 448
-
-
-@dataclass(frozen=True, slots=True)
-class Clip:
-    """One draw: an audio file with the text it should be heard as."""
-
-    path: Path
-    text: str
-    language: str
-    window_s: float
+MEASURED_CLIPS, MEASURED_FOR_AUTO = 16, 64
+"""On which a gradient is measured before each epoch: to report its norm, or to act on its noise."""
+MOST_OVERFLOWS = 20
+"""Steps in a row that float16 may skip while its scaler looks for a scale."""
+STATE, BEST = "state.pt", "best.pt"
+SHOWN_PER_EPOCH = ("loss", "mean_grad_norm", "full_grad_norm", "validation_loss")
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingRun:
-    """What happened, one entry an optimiser step. `grad_norm` is the norm before clipping."""
+@dataclass(slots=True)
+class Progress:
+    """How far a training is: all of its state but weights and optimiser.
 
-    loss: Sequence[float]
-    grad_norm: Sequence[float]
-    learning_rate: Sequence[float]
-
-
-def micro_batches(
-    draws: Sequence[Clip], batch_size: int, rng: np.random.Generator
-) -> list[list[Clip]]:
-    """The draws in batches of one window each, in random order."""
-    grouped: dict[float, list[Clip]] = {}
-    for clip in draws:
-        grouped.setdefault(clip.window_s, []).append(clip)
-    batches = [
-        clips[start:stop]
-        for _, clips in sorted(grouped.items())
-        for start, stop in pairwise([*range(0, len(clips), batch_size), len(clips)])
-    ]
-    return [batches[index] for index in rng.permutation(len(batches))]
-
-
-def train(
-    whisper: Whisper,
-    batches: Sequence[Sequence[Clip]],
-    settings: TrainSettings,
-    seed: int,
-    device: str,
-    scratch: Path,
-) -> TrainingRun:
-    """Train `whisper` in place on the micro-batches, in their order.
-
-    Raises TrainingError when there is nothing to train on, or the loss is not a number.
+    epoch: epochs that are complete. step: steps done in the next one. draws: clips seen in all.
+    batch_size: clips per forward pass, less than the settings' where memory ran out. epochs: one
+    record an epoch, see `Training.begin_epoch`. log: one entry a step; grad_norm is the norm before
+    clipping. notes: what a human should know. stale: epochs since `best_loss`, the lowest
+    validation loss. overflows: steps in a row that float16 skipped.
     """
-    if not batches:
-        raise TrainingError("there is no labelled example to train on; ingest some, or label some")
-    model = whisper.model
-    if settings.freeze_encoder:
-        model.freeze_encoder()
-    steps = math.ceil(len(batches) / settings.accumulation)
-    arguments = TrainingArguments(
-        output_dir=str(scratch),
-        per_device_train_batch_size=1,  # one item of the data set is a whole micro-batch
-        gradient_accumulation_steps=settings.accumulation,
-        num_train_epochs=1,  # `batches` holds all epochs
-        learning_rate=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-        warmup_steps=round(steps * settings.warmup_share),
-        lr_scheduler_type="cosine",
-        max_grad_norm=settings.clip_norm,
-        seed=seed,
-        use_cpu=device == "cpu",
-        bf16=takes_bfloat16(settings.precision, device),
-        save_strategy="no",
-        report_to=[],
-        logging_steps=1,
-        logging_nan_inf_filter=False,
-        remove_unused_columns=False,
-        disable_tqdm=not sys.stderr.isatty(),
+
+    batch_size: int
+    epoch: int = 0
+    step: int = 0
+    draws: int = 0
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+    log: dict[str, list[float]] = field(
+        default_factory=lambda: {"loss": [], "grad_norm": [], "learning_rate": []}
     )
-    # the samples are whole micro-batches: with several devices Trainer would hand over two at once
-    arguments._n_gpu = min(arguments.n_gpu, 1)
-    trainer = _Trainer(
-        model=model,
-        args=arguments,
-        train_dataset=list(batches),
-        data_collator=_Collator(whisper),
-        compute_loss_func=token_mean,
-    )
-    trainer.remove_callback(PrinterCallback)
-    trainer.train()
-    model.eval()
-    model.requires_grad_(True)
-    log = [entry for entry in trainer.state.log_history if "loss" in entry]
-    if not all(math.isfinite(entry["loss"]) for entry in log):
-        raise TrainingError(
-            "the loss stopped being a number; lower train.learning_rate, or look at the newest "
-            "labels. The checkpoint in use is unchanged"
+    notes: list[str] = field(default_factory=list)
+    best_loss: float | None = None
+    stale: int = 0
+    overflows: int = 0
+
+
+class Training:
+    """One training of `model`, which is `whisper.model` or wraps it, in place.
+
+    epochs: each one's draws. validation: clips for early stopping, perhaps none. scratch: a folder
+    of this training's own, where it saves, and goes on from where there is a save. logs: where
+    TensorBoard's files go. Raises TrainingError when there is nothing to train on.
+    """
+
+    def __init__(
+        self,
+        whisper: Whisper,
+        model: torch.nn.Module,
+        epochs: Sequence[Sequence[Clip]],
+        validation: Sequence[Clip],
+        settings: TrainSettings,
+        seed: int,
+        scratch: Path,
+        logs: Path,
+        processes: Processes = ALONE,
+    ) -> None:
+        if not any(epochs):
+            raise TrainingError(
+                "there is no labelled example to train on; ingest some, or label some"
+            )
+        self.epochs = epochs
+        self.validation = validation
+        self.settings = settings
+        self.seed = seed
+        self.scratch = scratch
+        self.logs = logs
+        self.processes = processes
+        self.named = {name: row for name, row in model.named_parameters() if row.requires_grad}
+        device = next(iter(self.named.values())).device.type
+        autocast = autocast_dtype(settings.precision, device)
+        self.gradients = Gradients(whisper, model, settings.batch_size, autocast, processes)
+        self.optimizer = _adamw(self.gradients.parameters, settings)
+        self.progress = self._resumed() or Progress(settings.batch_size)
+        self.gradients.batch_size = self.progress.batch_size
+        self.saved_at = time.monotonic()
+
+    def run(self) -> Progress:
+        """Train to the end, or until the validation loss stops falling.
+
+        Raises TrainingError when a loss or gradient is not a number, or memory does not suffice.
+        """
+        progress, settings = self.progress, self.settings
+        with SummaryWriter(str(self.logs), purge_step=len(progress.log["loss"])) as board:
+            while progress.epoch < len(self.epochs) and not self._is_stale():
+                record = self.begin_epoch()
+                rng = np.random.default_rng([self.seed, progress.epoch])
+                size = settings.batch_size * record["accumulation"]
+                plan = steps(self.epochs[progress.epoch], size, rng)
+                for clips in plan[progress.step :]:
+                    self.take_step(clips)
+                    for name, values in progress.log.items():
+                        board.add_scalar(f"step/{name}", values[-1], len(values))
+                    if time.monotonic() - self.saved_at > 60 * settings.save_minutes:
+                        self.save()
+                self.end_epoch(record, len(plan))
+                for name in SHOWN_PER_EPOCH:
+                    if record[name] is not None:
+                        board.add_scalar(f"epoch/{name}", record[name], len(progress.log["loss"]))
+        if settings.patience and progress.best_loss is not None:
+            self._restore(saves.read(self.scratch / BEST))
+        return progress
+
+    def begin_epoch(self) -> dict[str, Any]:
+        """The record of the epoch to come: its accumulation, and what that was chosen by.
+
+        full_grad_norm: of the gradient over `measured_clips` of its draws; squared_norm, variance:
+        the estimates of |G|^2 and tr(S) from them (see `al_loop.whisper.noise`).
+        """
+        progress, settings = self.progress, self.settings
+        if len(progress.epochs) > progress.epoch:  # resumed in its middle
+            return progress.epochs[-1]
+        draws = self.epochs[progress.epoch]
+        accumulation = settings.accumulation
+        count = MEASURED_FOR_AUTO if accumulation == "auto" else MEASURED_CLIPS
+        noise = self.gradients.measure(draws[:count])
+        self._notice_memory()
+        if accumulation == "auto":
+            accumulation = accumulation_for(
+                noise, settings.grad_norm_bound, settings.batch_size, settings.max_accumulation
+            )
+        progress.epochs.append(
+            {
+                "epoch": progress.epoch + 1,
+                "draws": len(draws),
+                "accumulation": accumulation,
+                "measured_clips": noise.clips,
+                "full_grad_norm": noise.full_norm,
+                "squared_norm": noise.squared_norm,
+                "variance": noise.variance,
+            }
         )
-    return TrainingRun(
-        [float(entry["loss"]) for entry in log],
-        [float(entry["grad_norm"]) for entry in log],
-        [float(entry["learning_rate"]) for entry in log],
-    )
+        return progress.epochs[-1]
 
+    def take_step(self, clips: Sequence[Clip]) -> None:
+        """One optimiser step on one accumulated batch."""
+        progress, gradients = self.progress, self.gradients
+        loss = gradients.fill(clips)
+        self._notice_memory()
+        gradients.scaler.unscale_(self.optimizer)
+        parameters = gradients.parameters
+        norm = torch.nn.utils.clip_grad_norm_(parameters, self.settings.clip_norm).item()
+        overflows = gradients.scaler.is_enabled() and not math.isfinite(norm)
+        progress.overflows = progress.overflows + 1 if overflows else 0
+        if not math.isfinite(norm) and (not overflows or progress.overflows > MOST_OVERFLOWS):
+            raise TrainingError(not_a_number("the gradient's norm", norm, clips))
+        rate = learning_rate((progress.draws + len(clips) / 2) / self.total_draws, self.settings)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        gradients.scaler.step(self.optimizer)
+        gradients.scaler.update()
+        progress.step += 1
+        progress.draws += len(clips)
+        for name, value in (("loss", loss), ("grad_norm", norm), ("learning_rate", rate)):
+            progress.log[name].append(value)
 
-def takes_bfloat16(precision: str, device: str) -> bool:
-    """Whether to compute in bfloat16; `auto` asks the device. On CPUs without the instructions it
-    would be emulated, far slower than float32."""
-    if precision != "auto":
-        return precision == "bfloat16"
-    if device == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    able = torch.cpu.get_capabilities()
-    return device == "cpu" and bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+    def end_epoch(self, record: dict[str, Any], count: int) -> None:
+        """Complete the record of an epoch of `count` steps, and keep the best weights."""
+        progress, bound = self.progress, self.settings.grad_norm_bound
+        norms = [norm for norm in progress.log["grad_norm"][-count:] if math.isfinite(norm)]
+        record["steps"] = count
+        record["loss"] = float(np.mean(progress.log["loss"][-count:]))
+        record["mean_grad_norm"] = float(np.mean(norms))
+        record["validation_loss"] = None
+        self._note(
+            f"epoch {record['epoch']}: loss {record['loss']:.3f}, mean gradient norm "
+            f"{record['mean_grad_norm']:.1f} over {count} steps (bound {bound:g}), full gradient "
+            f"{record['full_grad_norm']:.1f} over {record['measured_clips']} clips before it, "
+            f"accumulation {record['accumulation']}"
+        )
+        if record["full_grad_norm"] > bound:
+            self._note(
+                f"warning: in epoch {record['epoch']} the full gradient itself exceeds "
+                "train.grad_norm_bound; accumulation removes noise, and here there is more than "
+                "noise"
+            )
+        if self.validation:
+            record["validation_loss"] = self.gradients.loss(self.validation)
+            self._notice_memory()
+            self._note(f"epoch {record['epoch']}: validation loss {record['validation_loss']:.3f}")
+            if progress.best_loss is None or record["validation_loss"] < progress.best_loss:
+                progress.best_loss, progress.stale = record["validation_loss"], 0
+                self._write(BEST, self.named)
+            else:
+                progress.stale += 1
+        progress.epoch += 1
+        progress.step = 0
 
-
-def token_mean(
-    outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None
-) -> torch.Tensor:
-    """Cross-entropy summed over this micro-batch, over the tokens of the whole accumulated batch.
-
-    labels: (B, L) int64, IGNORED where there is no target.
-    """
-    total = torch.nn.functional.cross_entropy(
-        outputs.logits.flatten(0, 1).float(),
-        labels.flatten(),
-        ignore_index=IGNORED,
-        reduction="sum",
-    )
-    count = num_items_in_batch if num_items_in_batch is not None else (labels != IGNORED).sum()
-    return total / count
-
-
-class _Trainer(Trainer):
-    def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
-        """The draws are in their seeded order already."""
-        return SequentialSampler(train_dataset or self.train_dataset)
-
-
-class _Collator:
-    """A micro-batch of clips as tensors.
-
-    input_features: (B, n_mels, T) float32; decoder_input_ids: (B, L) int64, the prompt and the
-    text; labels: (B, L) int64, the text and the end, one position ahead, nothing for the prompt.
-    """
-
-    def __init__(self, whisper: Whisper) -> None:
-        self.whisper = whisper
-
-    def __call__(self, items: Sequence[Sequence[Clip]]) -> dict[str, torch.Tensor]:
-        (clips,) = items
-        model, tokenizer = self.whisper.model, self.whisper.tokenizer
-        end = tokenizer.eos_token_id
-        inputs, labels = [], []
-        for clip in clips:
-            prompt = prompt_ids(model, clip.language)
-            text = tokenizer(" " + clip.text.strip(), add_special_tokens=False).input_ids
-            text = text[: MAX_TARGETS - len(prompt)]
-            inputs.append(torch.tensor(prompt + text))
-            labels.append(torch.tensor([IGNORED] * (len(prompt) - 1) + text + [end]))
-        pad = torch.nn.utils.rnn.pad_sequence
-        return {
-            "input_features": log_mel(
-                self.whisper.features, [clip.path for clip in clips], clips[0].window_s
-            ),
-            "decoder_input_ids": pad(inputs, batch_first=True, padding_value=end),
-            "labels": pad(labels, batch_first=True, padding_value=IGNORED),
+    def save(self) -> None:
+        """Write all that a restart needs, in place of the last save."""
+        state = {
+            "weights": self.named,
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.gradients.scaler.state_dict(),
+            "progress": asdict(self.progress),
         }
+        self._write(STATE, state)
+        self.saved_at = time.monotonic()
+
+    @property
+    def total_draws(self) -> int:
+        return sum(len(draws) for draws in self.epochs)
+
+    def _resumed(self) -> Progress | None:
+        state = saves.read(self.scratch / STATE)
+        if state is None:
+            return None
+        self._restore(state["weights"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.gradients.scaler.load_state_dict(state["scaler"])
+        return Progress(**state["progress"])
+
+    @torch.no_grad()
+    def _restore(self, weights: dict[str, torch.Tensor]) -> None:
+        for name, row in self.named.items():
+            row.copy_(weights[name])
+
+    def _write(self, name: str, value: Any) -> None:
+        if self.processes.rank == 0:
+            saves.write(self.scratch / name, value)
+
+    def _is_stale(self) -> bool:
+        return 0 < self.settings.patience <= self.progress.stale
+
+    def _notice_memory(self) -> None:
+        before, now = self.progress.batch_size, self.gradients.batch_size
+        if now < before:
+            self._note(
+                f"out of memory with {before} utterances at once: it goes on with {now}, and "
+                f"{before // now} times the accumulation"
+            )
+            self.progress.batch_size = now
+
+    def _note(self, text: str) -> None:
+        self.progress.notes.append(text)
+
+
+def _adamw(parameters: Sequence[torch.Tensor], settings: TrainSettings) -> torch.optim.AdamW:
+    """Norms and biases do not decay, as is usual since BERT."""
+    decaying = [row for row in parameters if row.ndim > 1]
+    others = [row for row in parameters if row.ndim <= 1]
+    groups: list[dict[str, Any]] = [{"params": decaying}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(
+        groups,
+        weight_decay=settings.weight_decay,
+        fused=parameters[0].device.type in ("cpu", "cuda"),
+    )
+
+
+def learning_rate(progress: float, settings: TrainSettings) -> float:
+    """The rate where `progress`, a share of all draws, is seen: warm-up, then the schedule."""
+    warmup = settings.warmup_share
+    if progress < warmup:
+        return settings.learning_rate * progress / warmup
+    left = (1 - progress) / (1 - warmup) if warmup < 1 else 1.0
+    factor = {
+        "cosine": (1 - math.cos(math.pi * left)) / 2,
+        "linear": left,
+        "constant": 1.0,
+    }[settings.schedule]
+    return settings.learning_rate * factor
+
+
+def autocast_dtype(precision: str, device: str) -> torch.dtype | None:
+    """What the forward pass computes in; None for float32. `auto` asks the device.
+
+    On CPUs without the instructions bfloat16 would be emulated, far slower than float32; GPUs
+    without it have float16.
+    """
+    if precision != "auto":
+        return {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}[precision]
+    if device == "cuda":
+        able = torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if able else torch.float16
+    able = torch.cpu.get_capabilities()
+    fast = able.get("avx512_bf16") or able.get("amx_bf16")
+    return torch.bfloat16 if device == "cpu" and fast else None

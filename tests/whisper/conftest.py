@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from al_loop.whisper.checkpoints import Whisper, load
 from al_loop.whisper.features import accept_short_windows
@@ -84,6 +85,12 @@ def write_folder(folder: Path, variables: Mapping[str, np.ndarray], version: int
         shutil.copy(source / "tokenizer.json", folder)
         config = json.loads((source / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """So small a model loses more to threads that wait for one another than it gains."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

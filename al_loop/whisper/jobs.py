@@ -1,0 +1,174 @@
+"""A training from its files to its files, in this process or in several that accelerate starts.
+
+`python -m al_loop.whisper.jobs JOB` is one of several. Workers know the job's files and one
+another; the lock, the database and Label Studio stay with the process that launched them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from accelerate import PartialState
+
+from al_loop.config import TrainSettings
+from al_loop.errors import AlLoopError, TrainingError
+from al_loop.whisper.augment import Augmentation
+from al_loop.whisper.batches import Clip
+from al_loop.whisper.checkpoints import SIDECAR, load, save
+from al_loop.whisper.features import accept_short_windows
+from al_loop.whisper.gradients import ALONE, Processes
+from al_loop.whisper.methods import merge, prepare
+from al_loop.whisper.training import Training, autocast_dtype
+
+JOB, ERROR, OUTPUT = "job.json", "error.txt", "workers.log"
+DRIVER = "AL_LOOP_DRIVER"
+"""The environment variable with the process id of who launched the workers."""
+LOOPBACK = ("lo", "lo0")
+LAST_LINES = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """All that a training needs. folder: where the checkpoint goes; facts: for its sidecar."""
+
+    checkpoint: Path
+    epochs: Sequence[Sequence[Clip]]
+    validation: Sequence[Clip]
+    settings: TrainSettings
+    seed: int
+    device: str
+    folder: Path
+    scratch: Path
+    logs: Path
+    facts: Mapping[str, Any]
+
+
+def run(job: Job) -> Mapping[str, Any]:
+    """Train as the job says, in as many processes as its settings say; returns the sidecar."""
+    return _launch(job) if job.settings.processes > 1 else _train(job, ALONE)
+
+
+def _train(job: Job, processes: Processes) -> dict[str, Any]:
+    whisper = load(str(job.checkpoint))
+    accept_short_windows(whisper.model)
+    whisper.model.to(job.device)
+    model = prepare(whisper.model, job.settings, job.seed)
+    logs = job.logs if processes.rank == 0 else job.scratch / f"logs-{processes.rank}"
+    done = Training(
+        whisper, model, job.epochs, job.validation, job.settings, job.seed, job.scratch, logs,
+        processes,
+    ).run()  # fmt: skip
+    sidecar = {
+        **job.facts,
+        "settings": job.settings.model_dump(),
+        "seed": job.seed,
+        "draws": done.draws,
+        "steps": len(done.log["loss"]),
+        "mean_grad_norm": float(np.mean([row["mean_grad_norm"] for row in done.epochs])),
+        "grad_norm_bound": job.settings.grad_norm_bound,
+        "epochs": done.epochs,
+        "log": done.log,
+        "notes": done.notes,
+        "batch_size": done.batch_size,
+        "device": job.device,
+        "autocast": str(autocast_dtype(job.settings.precision, job.device)),
+    }
+    if processes.rank == 0:
+        merge(whisper.model, model, job.folder)
+        save(whisper, job.folder, sidecar)
+    return sidecar
+
+
+def _launch(job: Job) -> dict[str, Any]:
+    """Let accelerate start the workers, and wait for them.
+
+    Raises TrainingError with a worker's own message, or with the last lines that they printed.
+    """
+    count = job.settings.processes
+    (job.scratch / ERROR).unlink(missing_ok=True)
+    (job.scratch / JOB).write_text(_to_json(job), encoding="utf-8")
+    # --multi_gpu is accelerate's name for torchrun's workers, which may as well run on CPUs
+    command = [
+        *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"),
+        *("--num_processes", str(count), "--num_machines", "1", "--main_process_port", "0"),
+        *("--mixed_precision", "no", "--dynamo_backend", "no"),
+        *("-m", "al_loop.whisper.jobs", str(job.scratch / JOB)),
+    ]
+    environment = os.environ | {
+        DRIVER: str(os.getpid()),
+        "OMP_NUM_THREADS": str(max((os.cpu_count() or 1) // count, 1)),
+    }
+    if job.device == "cpu":
+        environment["GLOO_SOCKET_IFNAME"] = LOOPBACK[sys.platform == "darwin"]
+    with (job.scratch / OUTPUT).open("wb") as output:
+        status = subprocess.run(
+            command, env=environment, stdout=output, stderr=subprocess.STDOUT, check=False
+        ).returncode
+    if status == 0:
+        sidecar: dict[str, Any] = json.loads((job.folder / SIDECAR).read_text(encoding="utf-8"))
+        return sidecar
+    if (job.scratch / ERROR).is_file():
+        raise TrainingError((job.scratch / ERROR).read_text(encoding="utf-8"))
+    lines = (job.scratch / OUTPUT).read_text(encoding="utf-8", errors="replace").splitlines()
+    raise TrainingError(
+        f"{count} training processes ended with status {status}:\n" + "\n".join(lines[-LAST_LINES:])
+    )
+
+
+def _work(path: Path) -> None:
+    """One worker's part."""
+    threading.Thread(target=_leave_with, args=(int(os.environ[DRIVER]),), daemon=True).start()
+    job = _from_json(path.read_text(encoding="utf-8"))
+    on_cpu = job.device == "cpu"
+    state = PartialState(cpu=on_cpu, backend="gloo" if on_cpu else None)
+    try:
+        processes = Processes(state.process_index, state.num_processes)
+        _train(replace(job, device=str(state.device)), processes)
+    except AlLoopError as exc:
+        (job.scratch / ERROR).write_text(str(exc), encoding="utf-8")
+        raise
+    state.wait_for_everyone()
+    state.destroy_process_group()
+
+
+def _leave_with(driver: int) -> None:
+    """End this worker when the process that launched it is gone: the next call starts anew."""
+    while True:
+        try:
+            os.kill(driver, 0)
+        except ProcessLookupError:
+            os._exit(1)
+        time.sleep(1)
+
+
+def _to_json(job: Job) -> str:
+    return json.dumps({**asdict(job), "settings": job.settings.model_dump()}, default=str)
+
+
+def _from_json(text: str) -> Job:
+    values = json.loads(text)
+    for name in ("checkpoint", "folder", "scratch", "logs"):
+        values[name] = Path(values[name])
+    values["settings"] = TrainSettings.model_validate(values["settings"])
+    values["validation"] = [_clip(row) for row in values["validation"]]
+    values["epochs"] = [[_clip(row) for row in draws] for draws in values["epochs"]]
+    return Job(**values)
+
+
+def _clip(row: Mapping[str, Any]) -> Clip:
+    augmentation = Augmentation(**row["augmentation"])
+    return Clip(**{**row, "path": Path(row["path"]), "augmentation": augmentation})
+
+
+if __name__ == "__main__":
+    _work(Path(sys.argv[1]))

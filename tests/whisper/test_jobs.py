@@ -1,0 +1,101 @@
+"""Training in two CPU processes (gloo) against one: same clips, same gradients."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from al_loop.config import TrainSettings
+from al_loop.errors import TrainingError
+from al_loop.whisper.batches import Clip
+from al_loop.whisper.checkpoints import load, save
+from al_loop.whisper.jobs import Job, run
+
+TEXTS = ["бир", "эки үч төрт беш", "алты", "жети сегиз тогуз он он бир", "саат", "ооба", "жок"]
+RULE = {
+    "precision": "float32",
+    "batch_size": 2,
+    "accumulation": 2,
+    "epochs": 2,
+    "learning_rate": 1e-3,
+    "warmup_share": 0.0,
+    "clip_norm": 1e9,
+}
+
+
+@pytest.fixture
+def clips(make_clip: Callable[..., Path]) -> list[Clip]:
+    """Seven clips in two windows: one step of four, one of two, and one of a single clip, of which
+    the second process gets nothing."""
+    windows = [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0]
+    return [
+        Clip(f"clip-{index}", make_clip(f"{index}.wav", 0.5, seed=index), text, "kk", window)
+        for index, (text, window) in enumerate(zip(TEXTS, windows, strict=True))
+    ]
+
+
+@pytest.fixture
+def base(tiny_folder: Path, tmp_path: Path) -> Path:
+    save(load(str(tiny_folder)), tmp_path / "base", {})
+    return tmp_path / "base"
+
+
+def job(base: Path, clips: list[Clip], folder: Path, **settings: object) -> Job:
+    scratch = folder / "scratch"
+    scratch.mkdir(parents=True)
+    rule = TrainSettings.model_validate(RULE | settings)
+    facts = {"made_from": "base"}
+    return Job(
+        base,
+        [clips] * 2,
+        clips[:3],
+        rule,
+        0,
+        "cpu",
+        folder / "made",
+        scratch,
+        folder / "logs",
+        facts,
+    )
+
+
+def test_two_processes_compute_what_one_does(base: Path, clips: list[Clip], tmp_path: Path) -> None:
+    one = run(job(base, clips, tmp_path / "one"))
+    two = run(job(base, clips, tmp_path / "two", processes=2))
+    assert one["draws"] == two["draws"] == 14
+    assert one["steps"] == two["steps"] == 6
+    for name in ("loss", "grad_norm", "learning_rate"):
+        assert two["log"][name] == pytest.approx(one["log"][name], rel=1e-5)
+    for ours, theirs in zip(one["epochs"], two["epochs"], strict=True):
+        assert theirs == pytest.approx(ours, rel=1e-4)
+    before, after = (
+        load_file(tmp_path / name / "made" / "model.safetensors") for name in ("one", "two")
+    )
+    for name, value in before.items():
+        torch.testing.assert_close(after[name], value, rtol=1e-4, atol=1e-5)
+
+
+def test_what_a_worker_finds_wrong_reaches_the_driver(
+    base: Path, clips: list[Clip], tmp_path: Path
+) -> None:
+    weights = base / "model.safetensors"
+    state = load_file(weights)
+    state["model.encoder.conv1.weight"][:] = torch.nan
+    from safetensors.torch import save_file
+
+    save_file(state, weights, {"format": "pt"})
+    with pytest.raises(TrainingError, match=r"the loss is nan in a batch of .* utterances: clip-"):
+        run(job(base, clips, tmp_path / "two", processes=2))
+    assert not (tmp_path / "two" / "made").exists()
+
+
+def test_a_job_survives_being_written(base: Path, clips: list[Clip], tmp_path: Path) -> None:
+    from al_loop.whisper.jobs import _from_json, _to_json
+
+    expected = job(base, clips, tmp_path)
+    assert _from_json(json.dumps(json.loads(_to_json(expected)))) == expected

@@ -9,7 +9,14 @@ import numpy as np
 
 from al_loop.metrics import count_errors, evaluate
 from al_loop.promotion import Comparison
-from al_loop.records import Evaluation, Hypothesis, Utterance, content_hash
+from al_loop.records import (
+    Evaluation,
+    Hypothesis,
+    SilenceEvaluation,
+    Utterance,
+    content_hash,
+)
+from al_loop.text import normalise
 
 
 def group_by_set(utterances: Sequence[Utterance]) -> dict[str, list[Utterance]]:
@@ -35,7 +42,8 @@ def evaluate_sets(
         evaluate(
             name,
             rows[0].language,
-            [count_errors(row.text or "", heard[row.id].text) for row in rows],
+            [row.text or "" for row in rows],
+            [heard[row.id].text for row in rows],
             np.random.default_rng(int(content_hash([checkpoint_id, name])[:16], 16)),
             samples,
         )
@@ -53,8 +61,24 @@ def compare_sets(
         Comparison(
             name,
             rows[0].language,
-            [count_errors(row.text or "", current[row.id].text) for row in rows],
-            [count_errors(row.text or "", candidate[row.id].text) for row in rows],
+            [count_errors(row.text or "", current[row.id].text, row.language) for row in rows],
+            [count_errors(row.text or "", candidate[row.id].text, row.language) for row in rows],
         )
         for name, rows in group_by_set(utterances).items()
     ]
+
+
+def evaluate_silence(
+    utterances: Sequence[Utterance], heard: Mapping[str, Hypothesis]
+) -> SilenceEvaluation:
+    """One checkpoint on the clips of the silence set, of which there may be none."""
+    found = [hallucinations([heard[row.id]], row.language)[0] for row in utterances]
+    return SilenceEvaluation(len(found), sum(found))
+
+
+def hallucinations(hypotheses: Sequence[Hypothesis], language: str) -> list[bool]:
+    """For each hypothesis of a clip in which nobody speaks, whether it holds a word.
+
+    Whisper's own rule for silence is not applied: what is written here is what an annotator sees.
+    """
+    return [bool(normalise(row.text, language)) for row in hypotheses]

@@ -14,7 +14,7 @@ import jiwer
 import numpy as np
 
 from al_loop.records import ErrorCounts, Evaluation
-from al_loop.text import NORMALISER, normalise
+from al_loop.text import FOREIGN_LETTERS, NORMALISER, normalise
 
 LOW, HIGH = 2.5, 97.5
 """Percentiles of a 95% interval."""
@@ -29,14 +29,28 @@ class Interval:
     high: float
 
 
-def count_errors(reference: str, hypothesis: str) -> ErrorCounts:
+def count_errors(reference: str, hypothesis: str, language: str) -> ErrorCounts:
     """Word and character errors of one utterance, both texts normalised.
 
     Raises ValueError when the reference holds no word.
     """
-    expected, heard = normalise(reference), normalise(hypothesis)
+    expected, heard = normalise(reference, language), normalise(hypothesis, language)
     if not expected:
         raise ValueError(f"the reference {reference!r} holds no word to compare with")
+    return _count(expected, heard)
+
+
+def count_raw_errors(reference: str, hypothesis: str) -> ErrorCounts:
+    """Errors in the texts as they were written: case, punctuation and digits count, spaces do not.
+
+    Raises ValueError when the reference is empty.
+    """
+    if not reference.strip():
+        raise ValueError("the reference is empty: there is nothing to compare with")
+    return _count(" ".join(reference.split()), " ".join(hypothesis.split()))
+
+
+def _count(expected: str, heard: str) -> ErrorCounts:
     words = jiwer.process_words(expected, heard)
     characters = jiwer.process_characters(expected, heard)
     return ErrorCounts(
@@ -51,7 +65,11 @@ def error_rate(
     errors: np.ndarray, lengths: np.ndarray, rng: np.random.Generator, samples: int
 ) -> Interval:
     """Errors (N,) over lengths (N,), with a bootstrap interval over the N utterances."""
-    draws = _resample(len(errors), rng, samples)
+    return _rate(errors, lengths, _resample(len(errors), rng, samples))
+
+
+def _rate(errors: np.ndarray, lengths: np.ndarray, draws: np.ndarray) -> Interval:
+    """draws: (samples, N) indices of utterances."""
     rates = errors[draws].sum(axis=1) / lengths[draws].sum(axis=1)
     low, high = np.percentile(rates, [LOW, HIGH])
     return Interval(float(errors.sum() / lengths.sum()), float(low), float(high))
@@ -72,32 +90,63 @@ def paired_difference(
 def evaluate(
     name: str,
     language: str,
-    counts: Sequence[ErrorCounts],
+    references: Sequence[str],
+    hypotheses: Sequence[str],
     rng: np.random.Generator,
     samples: int,
 ) -> Evaluation:
-    """One checkpoint's WER and CER on the evaluation set `name`."""
-    words = np.array([row.words for row in counts])
-    wer = error_rate(np.array([row.word_errors for row in counts]), words, rng, samples)
-    cer = error_rate(
-        np.array([row.character_errors for row in counts]),
-        np.array([row.characters for row in counts]),
-        rng,
-        samples,
+    """One checkpoint on the evaluation set `name`: all rates, from the same resamples."""
+    draws = _resample(len(references), rng, samples)
+    pairs = list(zip(references, hypotheses, strict=True))
+    wer, cer = _word_and_character_rate([count_errors(*pair, language) for pair in pairs], draws)
+    raw_wer, raw_cer = _word_and_character_rate([count_raw_errors(*pair) for pair in pairs], draws)
+    expected, heard = (
+        [normalise(text, language) for text in texts] for texts in (references, hypotheses)
     )
+    words = jiwer.process_words(expected, heard)
     return Evaluation(
         evaluation_set=name,
         language=language,
-        utterances=len(counts),
-        words=int(words.sum()),
+        utterances=len(pairs),
+        words=words.hits + words.substitutions + words.deletions,
         wer=wer.value,
         wer_low=wer.low,
         wer_high=wer.high,
         cer=cer.value,
         cer_low=cer.low,
         cer_high=cer.high,
+        raw_wer=raw_wer.value,
+        raw_wer_low=raw_wer.low,
+        raw_wer_high=raw_wer.high,
+        raw_cer=raw_cer.value,
+        raw_cer_low=raw_cer.low,
+        raw_cer_high=raw_cer.high,
+        substitutions=words.substitutions,
+        deletions=words.deletions,
+        insertions=words.insertions,
+        foreign_share=foreign_share(heard, language),
         normaliser=NORMALISER,
     )
+
+
+def foreign_share(heard: Sequence[str], language: str) -> float | None:
+    """The share of the words of normalised texts that hold a foreign letter.
+
+    None for a language without a rule, and where nothing was heard.
+    """
+    words = [word for text in heard for word in text.split()]
+    if language not in FOREIGN_LETTERS or not words:
+        return None
+    return sum(not FOREIGN_LETTERS[language].isdisjoint(word) for word in words) / len(words)
+
+
+def _word_and_character_rate(
+    counts: Sequence[ErrorCounts], draws: np.ndarray
+) -> tuple[Interval, Interval]:
+    word_errors, words, character_errors, characters = np.array(
+        [(row.word_errors, row.words, row.character_errors, row.characters) for row in counts]
+    ).T
+    return _rate(word_errors, words, draws), _rate(character_errors, characters, draws)
 
 
 def _resample(size: int, rng: np.random.Generator, samples: int) -> np.ndarray:

@@ -24,9 +24,12 @@ Stage = Literal[
     "score", "select", "push", "pull", "merge", "train", "evaluate", "promote", "record"
 ]
 Verdict = Literal["bad_audio", "other_language", "skipped"]
+LeakReason = Literal["audio", "text"]
 
 SOURCE_KINDS: tuple[SourceKind, ...] = get_args(SourceKind)
 SPLITS: tuple[Split, ...] = get_args(Split)
+HELD_OUT: tuple[Split, ...] = ("test", "silence")
+"""Splits that checkpoints are measured on; none may learn from them, or be asked about them."""
 STAGES: tuple[Stage, ...] = get_args(Stage)
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 IN_HOUSE = "in_house"
@@ -206,6 +209,11 @@ class Checkpoint:
     parent: str | None
     sidecar: Mapping[str, Any]
 
+    @property
+    def name(self) -> str:
+        """The name of its folder, by which people call it."""
+        return self.path.rpartition("/")[2]
+
 
 @dataclass(frozen=True, slots=True)
 class ErrorCounts:
@@ -219,7 +227,12 @@ class ErrorCounts:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """One checkpoint on one evaluation set; rates are fractions, intervals 95% bootstrap."""
+    """One checkpoint on one evaluation set; rates are fractions, intervals 95% bootstrap.
+
+    Counts and rates are of normalised texts, `raw_` ones of texts as they were written.
+    foreign_share: of the heard words, those with a letter that the language does not have; None
+    where there is no rule for the language.
+    """
 
     evaluation_set: str
     language: str
@@ -231,7 +244,39 @@ class Evaluation:
     cer: float
     cer_low: float
     cer_high: float
+    raw_wer: float
+    raw_wer_low: float
+    raw_wer_high: float
+    raw_cer: float
+    raw_cer_low: float
+    raw_cer_high: float
+    substitutions: int
+    deletions: int
+    insertions: int
+    foreign_share: float | None
     normaliser: str
+
+
+@dataclass(frozen=True, slots=True)
+class SilenceEvaluation:
+    """One checkpoint on the clips in which nobody speaks: in how many it heard words."""
+
+    clips: int
+    hallucinated: int
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """A training example that an evaluation set holds too: the same audio, or the same text.
+
+    evaluation_id: the utterance of the evaluation set, one of them where there are several.
+    """
+
+    utterance_id: str
+    source: str
+    text: str
+    evaluation_id: str
+    reason: LeakReason
 
 
 @dataclass(frozen=True, slots=True)

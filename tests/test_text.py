@@ -10,7 +10,8 @@ from al_loop.text import normalise
         ("  соода-сатык\tменен ", "соода сатык менен"),
         ("Ещё ёлка", "еще елка"),
         ("за́мок", "замок"),
-        ("саат 7:30", "саат 7 30"),
+        ("саат 7:30", "саат жети отуз"),
+        ("1991-жылы", "миң тогуз жүз токсон биринчи жылы"),
         ("«Манас» — эпос…", "манас эпос"),
         ("й", "й"),
         ("?!…", ""),
@@ -18,5 +19,22 @@ from al_loop.text import normalise
     ],
 )
 def test_normalise(text: str, expected: str) -> None:
-    assert normalise(text) == expected
-    assert normalise(normalise(text)) == normalise(text)
+    assert normalise(text, "ky") == expected
+    assert normalise(expected, "ky") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "expected"),
+    [
+        ("В 1991 году", "ru", "в тысяча девятьсот девяносто один году"),
+        ("12 000 рублей", "ru", "двенадцать тысяч рублей"),
+        ("21 cats", "en", "twenty one cats"),
+        ("ЖЕР 21", "kk", "жер жиырма бір"),
+        ("e 21 ki", "haw", "e 21 ki"),
+    ],
+)
+def test_numbers_become_words_where_somebody_knows_the_language(
+    text: str, language: str, expected: str
+) -> None:
+    assert normalise(text, language) == expected
+    assert normalise(expected, language) == expected

@@ -1,8 +1,9 @@
 """Rows become utterances, or refusals with a reason. Knows no SQL: it writes to a `Catalogue`.
 
-Refused are files that cannot be decoded or labelled, rows of a labelled split without a text, and
-duplicates. An evaluation set is stronger than its namesakes: its audio cannot enter training or
-the pool under any name, and audio that waits in the pool moves out of it.
+Refused are files that cannot be decoded or labelled, rows of a labelled split without a text, rows
+of the silence split with one, and duplicates. An evaluation set, silence too, is stronger than its
+namesakes: its audio cannot enter training or the pool under any name, and audio that waits in the
+pool moves out of it.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ import numpy as np
 from al_loop.audio import MAX_DURATION_S, SAMPLE_RATE, check, decode, sample_hash, write_flac
 from al_loop.errors import AudioError, ManifestError
 from al_loop.languages import WHISPER_LANGUAGES
-from al_loop.records import IN_HOUSE, Refusal, Source, SourceKind, Split, Utterance
+from al_loop.records import HELD_OUT, IN_HOUSE, Refusal, Source, SourceKind, Split, Utterance
 from al_loop.sources.rows import Row
 from al_loop.text import normalise
 
 BLOCK = 50
 """Rows committed at once: what a killed ingest loses and does again."""
+UNLABELLED = {"pool", "silence"}
+"""Splits whose clips have no text: nobody has written it yet, or nobody speaks."""
 
 
 class Catalogue(Protocol):
@@ -86,7 +89,7 @@ def ingest(
         )
     run = _Run(intake, catalogue, root)
     if isinstance(rows, list):  # evaluation sets first: they are stronger than their namesakes
-        rows = sorted(rows, key=lambda row: row.split != "test")
+        rows = sorted(rows, key=lambda row: row.split not in HELD_OUT)
     pending = iter(rows)
     while block := list(islice(pending, BLOCK)):
         run.take_block(block, tick)
@@ -138,11 +141,13 @@ class _Run:
         if language not in self.intake.languages:
             raise AudioError("unknown_language", f"{language!r} is no code that the model knows")
         split: Split = row.split or self.intake.split
-        text = None if split == "pool" else (row.text or "").strip()
-        if text is not None and not normalise(text):
+        text = None if split in UNLABELLED else (row.text or "").strip()
+        if text is not None and not normalise(text, language):
             raise AudioError("no_text", f"a {split} split needs a transcript of at least one word")
+        if split == "silence" and normalise(row.text or "", language):
+            raise AudioError("speech", "its row has a transcript; in silence nobody speaks")
         utterance_id, samples = _read(row.audio)
-        check(samples)
+        check(samples, may_be_silent=split == "silence")
         hashed = sample_hash(samples)
         if twin := self.seen.get(utterance_id) or self.seen.get(hashed):
             raise AudioError("duplicate", f"the same audio as {twin}")
@@ -186,11 +191,11 @@ class _Run:
             if known.text == new.text:
                 return None
             raise AudioError("text_differs", f"taken in before with the text {known.text!r}")
-        if known.split == "test" and new.split != "test":
+        if known.split in HELD_OUT and new.split not in HELD_OUT:
             raise AudioError(
                 "in_evaluation_set", f"the same audio as {known.origin}, of {known.source}"
             )
-        if known.split == "test" or new.split != "test":
+        if known.split in HELD_OUT or new.split not in HELD_OUT:
             raise AudioError("duplicate", f"the same audio as {known.origin}, of {known.source}")
         self.moving.add(known.id)
         return replace(new, id=known.id, sample_hash=known.sample_hash, audio=known.audio)

@@ -25,6 +25,7 @@ MakeClip = Callable[..., Path]
 LANGUAGES = frozenset({"ky", "ru"})
 POOL = Intake("radio", "in_house", "ky", "pool", LANGUAGES)
 TEST = Intake("held_out", "open_source", "ky", "test", LANGUAGES)
+SILENCE = Intake("room", "in_house", "ky", "silence", LANGUAGES)
 TRAIN = Intake("books", "open_source", "ky", "train", LANGUAGES)
 
 
@@ -246,6 +247,32 @@ def test_audio_in_the_pool_moves_to_an_evaluation_set(store: Store, make_clip: M
     assert store.pool() == []
     assert store.training_examples("in_house") == []
     assert [row.source for row in store.evaluation_utterances()] == ["held_out"]
+
+
+def test_silence_may_be_digital_and_takes_no_transcript(
+    store: Store, make_clip: MakeClip, tmp_path: Path
+) -> None:
+    make_clip("noise/fan.wav", seed=1)
+    make_clip("noise/said.wav", seed=2)
+    write_wav(tmp_path / "noise/zeros.wav", np.zeros(16_000))
+    manifest = tmp_path / "noise/room.tsv"
+    manifest.write_text(
+        "path\ttranscription\nfan.wav\t\nzeros.wav\t…\nsaid.wav\tсалам\n", encoding="utf-8"
+    )
+    report = take(store, manifest, SILENCE)
+    assert report.added == 2
+    assert reasons(report) == ["speech"]
+    assert {row.text for row in store.silence_utterances()} == {None}
+
+
+def test_a_silence_set_is_closed_to_the_pool_and_takes_from_it(
+    store: Store, make_clip: MakeClip
+) -> None:
+    folder = make_clip("in/fan.wav", seed=1).parent
+    assert take(store, folder).added == 1
+    assert take(store, folder, SILENCE).moved == 1
+    assert store.pool() == []
+    assert reasons(take(store, folder)) == ["in_evaluation_set"]
 
 
 def test_audio_that_was_learned_cannot_become_a_test(store: Store, make_clip: MakeClip) -> None:

@@ -24,7 +24,7 @@ def test_csv_and_jsonl_take_the_fields_usual_names(tmp_path: Path) -> None:
         "not JSON",
         "not a JSON object",
         "it names no audio file",
-        "split 'dev' is none of pool, train, test",
+        "split 'dev' is none of pool, train, validation, test, silence",
     ]
 
 

@@ -48,20 +48,30 @@ CREATE TABLE checkpoints (
     path TEXT NOT NULL,
     parent TEXT REFERENCES checkpoints(id),
     sidecar TEXT NOT NULL,           -- JSON
-    created_at TEXT NOT NULL
+    created_at TEXT NOT NULL,
+    pruned_at TEXT                   -- its folder is deleted, or about to be
 ) STRICT;
 CREATE TABLE rounds (
     number INTEGER PRIMARY KEY,
     seed INTEGER NOT NULL,
     stage TEXT,                      -- the next one to run; NULL: recorded
-    checkpoint_id TEXT NOT NULL REFERENCES checkpoints(id),
+    checkpoint_id TEXT NOT NULL REFERENCES checkpoints(id), -- in use when it was opened
     candidate_id TEXT REFERENCES checkpoints(id),
+    compared_with TEXT REFERENCES checkpoints(id), -- in use when its candidate was judged
     manifest_id TEXT REFERENCES manifests(id),
     promoted INTEGER,                -- 1, 0, or NULL before the decision
     decision TEXT,                   -- the reason in words
     opened_at TEXT NOT NULL,
     pushed_at TEXT,
     recorded_at TEXT
+) STRICT;
+CREATE TABLE promotions (        -- appended to; the last one is the checkpoint in use
+    id INTEGER PRIMARY KEY,
+    checkpoint_id TEXT NOT NULL REFERENCES checkpoints(id),
+    round INTEGER REFERENCES rounds(number), -- the newest one then
+    promoted_by TEXT NOT NULL CHECK (promoted_by IN ('start', 'gate', 'hand', 'rollback')),
+    reason TEXT NOT NULL,
+    promoted_at TEXT NOT NULL
 ) STRICT;
 CREATE TABLE stage_runs (
     round INTEGER NOT NULL,          -- "open" is a stage before there is a round
@@ -132,6 +142,15 @@ CREATE TABLE manifest_examples (
     PRIMARY KEY (manifest_id, utterance_id)
 ) STRICT;
 CREATE INDEX manifest_examples_by_utterance ON manifest_examples (utterance_id);
+CREATE TABLE leaks (                 -- left out of the manifest, for an evaluation set holds them
+    manifest_id TEXT NOT NULL REFERENCES manifests(id),
+    utterance_id TEXT NOT NULL REFERENCES utterances(id),
+    source TEXT NOT NULL,
+    text TEXT NOT NULL,
+    evaluation_id TEXT NOT NULL REFERENCES utterances(id),
+    reason TEXT NOT NULL CHECK (reason IN ('audio', 'text')),
+    PRIMARY KEY (manifest_id, utterance_id)
+) STRICT;
 CREATE TABLE mixtures (
     manifest_id TEXT NOT NULL REFERENCES manifests(id),
     source TEXT NOT NULL,
@@ -159,8 +178,25 @@ CREATE TABLE evaluations (
     cer REAL NOT NULL,
     cer_low REAL NOT NULL,
     cer_high REAL NOT NULL,
+    raw_wer REAL NOT NULL,           -- raw: of the texts as they were written
+    raw_wer_low REAL NOT NULL,
+    raw_wer_high REAL NOT NULL,
+    raw_cer REAL NOT NULL,
+    raw_cer_low REAL NOT NULL,
+    raw_cer_high REAL NOT NULL,
+    substitutions INTEGER NOT NULL,
+    deletions INTEGER NOT NULL,
+    insertions INTEGER NOT NULL,
+    foreign_share REAL,              -- NULL: no rule for the language
     normaliser TEXT NOT NULL,
     PRIMARY KEY (round, checkpoint_id, evaluation_set)
+) STRICT;
+CREATE TABLE silence_evaluations (
+    round INTEGER NOT NULL REFERENCES rounds(number),
+    checkpoint_id TEXT NOT NULL REFERENCES checkpoints(id),
+    clips INTEGER NOT NULL,
+    hallucinated INTEGER NOT NULL,   -- clips in which words were heard
+    PRIMARY KEY (round, checkpoint_id)
 ) STRICT;
 """
 

@@ -15,8 +15,23 @@ from typing import Any, Self
 from al_loop.errors import WorkspaceError
 from storage.workspace import Workspace
 
-IN_USE = "CASE WHEN r.promoted = 1 THEN r.candidate_id ELSE r.checkpoint_id END"
-"""The checkpoint in use after a round."""
+COMPARED_WITH = "coalesce(r.compared_with, r.checkpoint_id)"
+"""The checkpoint in use when a round's candidate was judged, or when the round was opened: not the
+same where somebody promoted by hand in between."""
+IN_USE = f"CASE WHEN r.promoted = 1 THEN r.candidate_id ELSE {COMPARED_WITH} END"
+"""The checkpoint in use after a round, whatever was promoted by hand later on."""
+
+EPOCH = (
+    "epoch",
+    "draws",
+    "steps",
+    "accumulation",
+    "loss",
+    "validation_loss",
+    "mean_grad_norm",
+    "full_grad_norm",
+)
+"""What a checkpoint's sidecar says of each epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,32 +122,59 @@ class Reader:
         )
 
     def error_rates(self) -> list[dict[str, Any]]:
-        """WER and CER of the checkpoint in use after each recorded round, per evaluation set."""
+        """The figures of the checkpoint in use after each recorded round, per evaluation set."""
         return self._all(
             "SELECT r.number AS round, e.evaluation_set, e.language, e.utterances, e.words, "
-            "e.wer, e.wer_low, e.wer_high, e.cer, e.cer_low, e.cer_high, e.checkpoint_id "
+            "e.wer, e.wer_low, e.wer_high, e.cer, e.cer_low, e.cer_high, "
+            "e.raw_wer, e.raw_wer_low, e.raw_wer_high, e.raw_cer, e.raw_cer_low, e.raw_cer_high, "
+            "e.substitutions, e.deletions, e.insertions, e.foreign_share, e.checkpoint_id "
             "FROM rounds r JOIN evaluations e ON e.round = r.number "
             f"AND e.checkpoint_id = {IN_USE} "
             "WHERE r.stage IS NULL ORDER BY r.number, e.evaluation_set"
         )
 
     def before_and_after(self, round_number: int) -> list[dict[str, Any]]:
-        """WER per evaluation set of the checkpoint a round began with, and of its candidate."""
+        """WER per evaluation set of the checkpoint then in use, and of the round's candidate.
+
+        The other figures are the candidate's, or of the one in use where there is no candidate.
+        """
         return self._all(
             "SELECT b.evaluation_set, b.language, b.wer AS before, b.wer_low AS before_low, "
             "b.wer_high AS before_high, a.wer AS after, a.wer_low AS after_low, "
-            "a.wer_high AS after_high FROM rounds r "
-            "JOIN evaluations b ON b.round = r.number AND b.checkpoint_id = r.checkpoint_id "
+            "a.wer_high AS after_high, n.cer, n.cer_low, n.cer_high, n.raw_wer, n.words, "
+            "n.substitutions, n.deletions, n.insertions, n.foreign_share FROM rounds r "
+            f"JOIN evaluations b ON b.round = r.number AND b.checkpoint_id = {COMPARED_WITH} "
             "LEFT JOIN evaluations a ON a.round = r.number AND a.checkpoint_id = r.candidate_id "
-            "AND a.evaluation_set = b.evaluation_set WHERE r.number = ? ORDER BY b.evaluation_set",
+            "AND a.evaluation_set = b.evaluation_set "
+            "JOIN evaluations n ON n.rowid = coalesce(a.rowid, b.rowid) "
+            "WHERE r.number = ? ORDER BY b.evaluation_set",
+            [round_number],
+        )
+
+    def silence_before_and_after(self, round_number: int) -> dict[str, Any]:
+        """In how many silent clips words were heard, as in `before_and_after`; empty: no clips."""
+        return self._first(
+            "SELECT b.clips AS clips_before, b.hallucinated AS before, a.clips AS clips_after, "
+            "a.hallucinated AS after FROM rounds r JOIN silence_evaluations b "
+            f"ON b.round = r.number AND b.checkpoint_id = {COMPARED_WITH} "
+            "LEFT JOIN silence_evaluations a "
+            "ON a.round = r.number AND a.checkpoint_id = r.candidate_id WHERE r.number = ?",
             [round_number],
         )
 
     def rounds(self) -> list[dict[str, Any]]:
-        """One row a round: tasks, answers, labels, their minutes, and the decision."""
+        """One row a round: tasks, answers, labels, their minutes, and the decision.
+
+        hallucinated_share: of the silence set's clips, by the checkpoint in use after the round.
+        """
         return self._all(
             "SELECT r.number AS round, r.stage, r.opened_at, r.recorded_at, r.promoted, "
             "r.decision, "
+            "(SELECT group_concat(replace(c.path, 'checkpoints/', '') || ': ' || p.reason, '; ') "
+            "FROM promotions p JOIN checkpoints c ON c.id = p.checkpoint_id "
+            "WHERE p.round = r.number AND p.promoted_by IN ('hand', 'rollback')) AS by_hand, "
+            "(SELECT 1.0 * s.hallucinated / s.clips FROM silence_evaluations s "
+            f"WHERE s.round = r.number AND s.checkpoint_id = {IN_USE}) AS hallucinated_share, "
             "count(b.utterance_id) AS tasks, "
             "sum(EXISTS (SELECT 1 FROM annotations a WHERE a.utterance_id = b.utterance_id)) "
             "AS answered, "
@@ -154,6 +196,26 @@ class Reader:
             [round_number],
         )
 
+    def leaks(self, round_number: int) -> list[dict[str, Any]]:
+        """What a round left out of training, because an evaluation set holds it too."""
+        return self._all(
+            "SELECT l.source, l.reason, l.text, e.source AS evaluation_set, l.utterance_id "
+            "FROM leaks l JOIN rounds r ON r.manifest_id = l.manifest_id "
+            "JOIN utterances e ON e.id = l.evaluation_id WHERE r.number = ? "
+            "ORDER BY l.source, l.reason, l.text, l.utterance_id",
+            [round_number],
+        )
+
+    def training(self, round_number: int) -> list[dict[str, Any]]:
+        """The epochs of a round's training, from its candidate's sidecar; none in older ones."""
+        figures = ", ".join(f"json_extract(e.value, '$.{name}') AS {name}" for name in EPOCH)
+        return self._all(
+            f"SELECT {figures}, json_extract(c.sidecar, '$.grad_norm_bound') AS grad_norm_bound "
+            "FROM rounds r JOIN checkpoints c ON c.id = r.candidate_id, "
+            "json_each(c.sidecar, '$.epochs') e WHERE r.number = ? ORDER BY epoch",
+            [round_number],
+        )
+
     def transcripts(self) -> list[dict[str, Any]]:
         """Reference and hypothesis of every test utterance, after each recorded round."""
         return self._all(
@@ -171,15 +233,55 @@ class Reader:
 
     def checkpoint_path(self) -> str | None:
         """The folder, in the workspace, of the checkpoint in use."""
-        rows = self._all(
-            f"SELECT c.path FROM rounds r JOIN checkpoints c ON c.id = {IN_USE} "
-            "ORDER BY r.number DESC LIMIT 1"
-        )
-        return rows[0]["path"] if rows else None
+        return self._first(
+            "SELECT c.path FROM promotions p JOIN checkpoints c ON c.id = p.checkpoint_id "
+            "ORDER BY p.id DESC LIMIT 1"
+        ).get("path")
 
-    def _first(self, sql: str) -> dict[str, Any]:
+    def checkpoints(self) -> list[dict[str, Any]]:
+        """One row a checkpoint, newest last: what made it, and what became of it.
+
+        `round` and `decision` are None of the base, `promoted` of what the gate has not judged.
+        """
+        return self._all(
+            "SELECT c.id, replace(c.path, 'checkpoints/', '') AS name, c.path, c.sidecar, "
+            "replace(parent.path, 'checkpoints/', '') AS parent, r.number AS round, r.promoted, "
+            "r.decision, r.manifest_id, c.created_at, c.pruned_at, "
+            "c.id = (SELECT checkpoint_id FROM promotions ORDER BY id DESC LIMIT 1) AS in_use, "
+            "(SELECT promoted_by FROM promotions WHERE checkpoint_id = c.id "
+            "ORDER BY id DESC LIMIT 1) AS promoted_by, "
+            "(SELECT reason FROM promotions WHERE checkpoint_id = c.id "
+            "ORDER BY id DESC LIMIT 1) AS reason "
+            "FROM checkpoints c LEFT JOIN checkpoints parent ON parent.id = c.parent "
+            "LEFT JOIN rounds r ON r.candidate_id = c.id ORDER BY c.rowid"
+        )
+
+    def evaluations(self, checkpoint_id: str) -> list[dict[str, Any]]:
+        """The newest WER and CER of a checkpoint on each evaluation set that it was measured on.
+
+        kind: where the set's audio comes from.
+        """
+        return self._all(
+            "SELECT e.*, s.kind FROM evaluations e "
+            "LEFT JOIN sources s ON s.name = e.evaluation_set "
+            "WHERE e.checkpoint_id = ? AND e.round = (SELECT max(round) FROM evaluations n "
+            "WHERE n.checkpoint_id = e.checkpoint_id AND n.evaluation_set = e.evaluation_set) "
+            "ORDER BY e.evaluation_set",
+            [checkpoint_id],
+        )
+
+    def silence(self, checkpoint_id: str) -> dict[str, Any] | None:
+        """How many silent clips a checkpoint heard last, and in how many it heard words."""
+        rows = self._all(
+            "SELECT clips, hallucinated FROM silence_evaluations "
+            "WHERE checkpoint_id = ? AND clips > 0 ORDER BY round DESC LIMIT 1",
+            [checkpoint_id],
+        )
+        return rows[0] if rows else None
+
+    def _first(self, sql: str, parameters: Sequence[Any] = ()) -> dict[str, Any]:
         """The first row; empty where there is none."""
-        rows = self._all(sql)
+        rows = self._all(sql, parameters)
         return rows[0] if rows else {}
 
     def _one(self, sql: str, parameters: Sequence[Any] = ()) -> dict[str, Any]:

@@ -21,6 +21,7 @@ import sqlite_utils
 
 from al_loop.errors import WorkspaceError
 from al_loop.records import (
+    HELD_OUT,
     Annotation,
     Checkpoint,
     Choice,
@@ -28,19 +29,22 @@ from al_loop.records import (
     Example,
     Hypothesis,
     Label,
+    Leak,
     Manifest,
     MixtureRow,
     Refusal,
     Round,
+    SilenceEvaluation,
     Source,
     Stage,
     Task,
     Utterance,
 )
 from storage.migrations import migrations
-from storage.workspace import Workspace, whole_folder
+from storage.workspace import Workspace, delete_folder, whole_folder
 
 BUSY_TIMEOUT_MS = 30_000
+SCRATCH = ".training"
 ROUND_COLUMNS = (
     "number, seed, stage, checkpoint_id, candidate_id, manifest_id, opened_at, pushed_at"
 )
@@ -163,7 +167,7 @@ class Store:
                 for row in self.db.execute(
                     "SELECT utterance_id FROM manifest_examples "
                     "WHERE utterance_id IN (SELECT value FROM json_each(?))",
-                    [json.dumps([row.id for row in utterances if row.split == "test"])],
+                    [json.dumps([row.id for row in utterances if row.split in HELD_OUT])],
                 )
             }
             self.db.table("utterances").upsert_all(
@@ -191,6 +195,7 @@ class Store:
         return Round(*rows[0]) if rows else None
 
     def start_round(self, number: int, seed: int, stage: Stage, checkpoint_id: str) -> Round:
+        """Open a round; the checkpoint that the first one begins with is then in use."""
         with self.transaction():
             self.db.table("rounds").insert(
                 {
@@ -201,6 +206,8 @@ class Store:
                     "opened_at": now(),
                 }
             )
+            if self.current_checkpoint_id() is None:
+                self._put_in_use(checkpoint_id, number, "start", "the loop begins with it")
             # what kept it from being opened is over
             self.db.execute(f"UPDATE stage_runs SET {FORGET_FAILURES} WHERE round = ?", [number])
         opened = self.open_round()
@@ -276,6 +283,10 @@ class Store:
 
     def evaluation_utterances(self) -> list[Utterance]:
         return self._utterances("WHERE split = 'test'")
+
+    def silence_utterances(self) -> list[Utterance]:
+        """Clips in which nobody speaks."""
+        return self._utterances("WHERE split = 'silence'")
 
     def _utterances(self, where: str) -> list[Utterance]:
         rows = self.db.execute(f"SELECT {UTTERANCE_COLUMNS} FROM utterances {where} ORDER BY id")
@@ -491,6 +502,18 @@ class Store:
                 "UPDATE rounds SET manifest_id = ? WHERE number = ?", [manifest.id, round_number]
             )
 
+    def sample_hashes(self) -> dict[str, str]:
+        """The hash of every utterance's samples, by its id."""
+        return dict(self.db.execute("SELECT id, sample_hash FROM utterances").fetchall())
+
+    def put_leaks(self, manifest_id: str, leaks: Iterable[Leak]) -> None:
+        """Remember what was left out of a manifest, and why."""
+        with self.transaction():
+            self.db.table("leaks").upsert_all(
+                ({"manifest_id": manifest_id, **asdict(row)} for row in leaks),
+                pk=("manifest_id", "utterance_id"),
+            )
+
     def manifest(self, manifest_id: str) -> Manifest:
         examples = self.db.execute(
             "SELECT u.id, u.audio, u.duration_s, m.source, u.language, m.text "
@@ -509,6 +532,28 @@ class Store:
             [Example(*row) for row in examples],
             [MixtureRow(*row) for row in rows],
         )
+
+    def validation_examples(self) -> list[Example]:
+        """What tells a training when to stop."""
+        rows = self.db.execute(
+            f"SELECT {EXAMPLE_COLUMNS} FROM utterances u WHERE u.split = 'validation' ORDER BY u.id"
+        )
+        return [Example(*row) for row in rows]
+
+    def scratch_folder(self, name: str) -> Path:
+        """The folder in which the training of that name saves, and finds its saves again.
+
+        Those of other trainings go at once, and `prune` takes away what is left.
+        """
+        target = self.workspace.checkpoints / f"{name}{SCRATCH}"
+        self._delete_scratch(but=target)
+        target.mkdir(exist_ok=True)
+        return target
+
+    def _delete_scratch(self, but: Path | None = None) -> None:
+        for folder in self.workspace.checkpoints.glob(f"*{SCRATCH}"):
+            if folder != but:
+                shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
     def new_checkpoint_folder(self, name: str) -> Iterator[Path]:
@@ -551,9 +596,22 @@ class Store:
     # -- evaluate, promote, record ---------------------------------------------------------------
 
     def put_evaluations(
-        self, round_number: int, checkpoint_id: str, evaluations: Iterable[Evaluation]
+        self,
+        round_number: int,
+        checkpoint_id: str,
+        evaluations: Iterable[Evaluation],
+        silence: SilenceEvaluation,
     ) -> None:
+        """Keep how one checkpoint did on every evaluation set, and on silence where it heard any.
+
+        What an earlier try of the same round stored is replaced.
+        """
         with self.transaction():
+            if silence.clips:
+                self.db.table("silence_evaluations").upsert(
+                    {"round": round_number, "checkpoint_id": checkpoint_id, **asdict(silence)},
+                    pk=("round", "checkpoint_id"),
+                )
             self.db.table("evaluations").upsert_all(
                 (
                     {"round": round_number, "checkpoint_id": checkpoint_id, **asdict(row)}
@@ -563,19 +621,137 @@ class Store:
             )
 
     def decide(self, round_number: int, promoted: bool, decision: str) -> None:
+        """Keep what the gate decided about the round's candidate, which it may put in use."""
         with self.transaction():
+            in_use = self.current_checkpoint_id()
             self.db.execute(
-                "UPDATE rounds SET promoted = ?, decision = ? WHERE number = ?",
-                [int(promoted), decision, round_number],
+                "UPDATE rounds SET promoted = ?, decision = ?, compared_with = ? WHERE number = ?",
+                [int(promoted), decision, in_use, round_number],
             )
+            (candidate_id,) = self._row(
+                "SELECT candidate_id FROM rounds WHERE number = ?", [round_number]
+            )
+            if promoted and candidate_id != in_use:  # somebody may have been faster, by hand
+                self._put_in_use(candidate_id, round_number, "gate", decision)
+
+    def promote(self, checkpoint_id: str, reason: str) -> None:
+        """Put a checkpoint in use by hand."""
+        self._put_in_use_by_hand(checkpoint_id, "hand", reason)
+
+    def rollback(self, reason: str) -> Checkpoint:
+        """Put the checkpoint in use that was so before the present one.
+
+        Raises WorkspaceError where nothing was in use before.
+        """
+        *_, before, _ = [None, None, *self.promoted_checkpoints()]
+        if before is None:
+            raise WorkspaceError(
+                "nothing was in use before the present checkpoint; `al-loop promote` takes any "
+                "other by its name"
+            )
+        return self._put_in_use_by_hand(before.id, "rollback", reason)
+
+    def _put_in_use_by_hand(self, checkpoint_id: str, way: str, reason: str) -> Checkpoint:
+        found = self.checkpoint(checkpoint_id)
+        assert found is not None, checkpoint_id
+        self.weights_folder(found)
+        with self.transaction():
+            (newest,) = self._row("SELECT max(number) FROM rounds")
+            self._put_in_use(checkpoint_id, newest, way, reason)
+            # the gate is to compare with what is in use now, which needs its error rates
+            self.db.execute("UPDATE rounds SET stage = 'evaluate' WHERE stage = 'promote'")
+            self.db.execute("UPDATE checkpoints SET pruned_at = NULL WHERE id = ?", [checkpoint_id])
+        return found
+
+    def _put_in_use(
+        self, checkpoint_id: str, round_number: int | None, way: str, reason: str
+    ) -> None:
+        self.db.table("promotions").insert(
+            {
+                "checkpoint_id": checkpoint_id,
+                "round": round_number,
+                "promoted_by": way,
+                "reason": reason,
+                "promoted_at": now(),
+            }
+        )
 
     def current_checkpoint_id(self) -> str | None:
-        """The checkpoint in use: the last promoted one, or that with which the loop began."""
+        """The checkpoint in use: the one promoted last."""
         rows = self.db.execute(
-            "SELECT coalesce((SELECT candidate_id FROM rounds WHERE promoted = 1 "
-            "ORDER BY number DESC LIMIT 1), (SELECT checkpoint_id FROM rounds WHERE number = 0))"
+            "SELECT checkpoint_id FROM promotions ORDER BY id DESC LIMIT 1"
         ).fetchall()
-        return rows[0][0]
+        return rows[0][0] if rows else None
+
+    def checkpoint_in_use(self) -> Checkpoint:
+        """Raises WorkspaceError before the first round."""
+        current = self.current_checkpoint_id()
+        found = None if current is None else self.checkpoint(current)
+        if found is None:
+            raise WorkspaceError("no checkpoint is in use yet; `al-loop round` makes the first")
+        return found
+
+    def weights_folder(self, checkpoint: Checkpoint) -> Path:
+        """Where the checkpoint's files lie. Raises WorkspaceError when they are deleted."""
+        folder = self.workspace.root / checkpoint.path
+        if not folder.is_dir():
+            raise WorkspaceError(
+                f"the weights of {checkpoint.name} are deleted; name another checkpoint, or put "
+                f"{folder} back from a backup"
+            )
+        return folder
+
+    def promoted_checkpoints(self) -> list[Checkpoint]:
+        """What was put in use, oldest first, without what was rolled back; the last is in use."""
+        line: list[str] = []
+        rows = self.db.execute("SELECT checkpoint_id, promoted_by FROM promotions ORDER BY id")
+        for checkpoint_id, way in rows:
+            if way == "rollback":
+                line.pop()  # the row names the one that is last then
+            else:
+                line.append(checkpoint_id)
+        return [found for row in line if (found := self.checkpoint(row))]
+
+    def find_checkpoint(self, name: str) -> Checkpoint:
+        """The checkpoint whose folder has this name, or the only one whose name begins so.
+
+        Raises WorkspaceError with the names that there are.
+        """
+        known = {
+            Path(path).name: checkpoint_id
+            for checkpoint_id, path in self.db.execute("SELECT id, path FROM checkpoints")
+        }
+        matching = [name] if name in known else sorted(row for row in known if row.startswith(name))
+        if len(matching) != 1:
+            raise WorkspaceError(
+                f"{name!r} is the name, or the beginning of the name, of {len(matching)} "
+                f"checkpoints, expected one; here are {', '.join(sorted(known)) or 'none'} "
+                "(`al-loop checkpoints` shows more)"
+            )
+        found = self.checkpoint(known[matching[0]])
+        assert found is not None
+        return found
+
+    def prune(self, newest: int, promoted: int | None) -> list[str]:
+        """Delete the weights of old checkpoints; the names of those that are new to it come back.
+
+        Kept are the base, the checkpoint in use, the `newest` ones, and the `promoted` ones that
+        were promoted last (None: all). Rows are marked before folders are deleted; what a kill
+        leaves, the next call deletes. What trainings saved on their way goes too.
+        """
+        self._delete_scratch()
+        with self.transaction():
+            rows = self.db.execute(
+                "UPDATE checkpoints SET pruned_at = ? WHERE pruned_at IS NULL "
+                "AND parent IS NOT NULL AND id <> ? "
+                "AND id NOT IN (SELECT id FROM checkpoints ORDER BY rowid DESC LIMIT ?) "
+                "AND id NOT IN (SELECT checkpoint_id FROM promotions GROUP BY checkpoint_id "
+                "ORDER BY max(id) DESC LIMIT ?) RETURNING path",
+                [now(), self.current_checkpoint_id(), newest, -1 if promoted is None else promoted],
+            ).fetchall()
+        for (path,) in self.db.execute("SELECT path FROM checkpoints WHERE pruned_at IS NOT NULL"):
+            delete_folder(self.workspace.root / path)
+        return [Path(path).name for (path,) in rows]
 
     def _row(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
         return self.db.execute(sql, parameters).fetchone()

@@ -46,6 +46,10 @@ class Workspace:
         return self.root / "checkpoints"
 
     @property
+    def exports(self) -> Path:
+        return self.root / "exports"
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"
 
@@ -54,7 +58,7 @@ class Workspace:
         return self.root / "al_loop.lock"
 
     def create_folders(self) -> None:
-        for folder in (self.audio, self.checkpoints, self.root / "exports", self.logs):
+        for folder in (self.audio, self.checkpoints, self.exports, self.logs):
             folder.mkdir(parents=True, exist_ok=True)
 
     def relative(self, path: Path) -> str:
@@ -80,3 +84,13 @@ def whole_folder(target: Path) -> Iterator[Path]:
             with path.open("rb") as file:
                 os.fsync(file.fileno())
     os.replace(unfinished, target)
+
+
+def delete_folder(target: Path) -> None:
+    """Delete a folder so that under its own name it is whole or not there, whenever this ends."""
+    leftover = target.with_name(target.name + ".deleted")
+    if leftover.is_dir():
+        shutil.rmtree(leftover)
+    if target.is_dir():
+        os.replace(target, leftover)
+        shutil.rmtree(leftover)

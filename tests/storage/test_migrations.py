@@ -15,9 +15,10 @@ COLUMNS = {
     "sources": "name kind language weight",
     "utterances": "id sample_hash audio duration_s source language split text speaker origin",
     "refusals": "origin reason detail refused_at",
-    "checkpoints": "id path parent sidecar created_at",
-    "rounds": "number seed stage checkpoint_id candidate_id manifest_id promoted decision "
-    "opened_at pushed_at recorded_at",
+    "checkpoints": "id path parent sidecar created_at pruned_at",
+    "rounds": "number seed stage checkpoint_id candidate_id compared_with manifest_id promoted "
+    "decision opened_at pushed_at recorded_at",
+    "promotions": "id checkpoint_id round promoted_by reason promoted_at",
     "stage_runs": "round stage settings started_at starts finished_at failures error retry_at",
     "hypotheses": "checkpoint_id utterance_id text token_count mean_log_prob mean_token_entropy "
     "no_speech_prob compression_ratio embedding",
@@ -27,10 +28,13 @@ COLUMNS = {
     "labels": "utterance_id text verdict annotation_ids settled_at",
     "manifests": "id created_at",
     "manifest_examples": "manifest_id utterance_id source text",
+    "leaks": "manifest_id utterance_id source text evaluation_id reason",
     "mixtures": "manifest_id source kind language weight examples duration_s target_share "
     "realised_share most_repeats draws",
     "evaluations": "round checkpoint_id evaluation_set language utterances words wer wer_low "
-    "wer_high cer cer_low cer_high normaliser",
+    "wer_high cer cer_low cer_high raw_wer raw_wer_low raw_wer_high raw_cer raw_cer_low "
+    "raw_cer_high substitutions deletions insertions foreign_share normaliser",
+    "silence_evaluations": "round checkpoint_id clips hallucinated",
 }
 KEYS = {
     "workspace": "id",
@@ -39,6 +43,7 @@ KEYS = {
     "refusals": "origin reason",
     "checkpoints": "id",
     "rounds": "number",
+    "promotions": "id",
     "stage_runs": "round stage",
     "hypotheses": "checkpoint_id utterance_id",
     "query_batches": "utterance_id",
@@ -46,8 +51,10 @@ KEYS = {
     "labels": "utterance_id",
     "manifests": "id",
     "manifest_examples": "manifest_id utterance_id",
+    "leaks": "manifest_id utterance_id",
     "mixtures": "manifest_id source",
     "evaluations": "round checkpoint_id evaluation_set",
+    "silence_evaluations": "round checkpoint_id",
 }
 
 

@@ -16,9 +16,11 @@ from al_loop.records import (
     Evaluation,
     Hypothesis,
     Label,
+    Leak,
     Manifest,
     MixtureRow,
     Refusal,
+    SilenceEvaluation,
     Source,
     Utterance,
     Verdict,
@@ -27,6 +29,7 @@ from storage.queries import Reader, Status
 from storage.store import Store
 from storage.workspace import Workspace
 
+SILENCE = SilenceEvaluation(24, 6)
 TIME = "2026-01-01T00:00:00.000000Z"
 MIXTURE = [
     MixtureRow("books", "open_source", "ky", 1.0, 1, 60.0, 0.25, 0.5, 1, 1),
@@ -108,14 +111,17 @@ def finish(
 ) -> None:
     store.set_candidate(number, candidate)
     for checkpoint_id, wer in zip((checkpoint, candidate), wers, strict=True):
-        store.put_evaluations(number, checkpoint_id, [evaluation(wer)])
+        store.put_evaluations(number, checkpoint_id, [evaluation(wer)], SILENCE)
     store.decide(number, promoted, f"decision {number}")
     with store.finishing(number, "record", None):
         pass
 
 
 def evaluation(wer: float) -> Evaluation:
-    return Evaluation("held_out", "ky", 1, 2, wer, wer - 0.1, wer + 0.1, 0.2, 0.1, 0.3, "1")
+    return Evaluation(
+        "held_out", "ky", 1, 2, wer, wer - 0.1, wer + 0.1, 0.2, 0.1, 0.3,
+        wer, wer - 0.1, wer + 0.1, 0.2, 0.1, 0.3, 1, 0, 0, 0.25, "2",
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -239,7 +245,7 @@ def test_before_and_after_are_those_of_the_candidate(reader: Reader) -> None:
 
 
 def test_a_round_without_a_candidate_has_a_before_and_no_after(history: Store) -> None:
-    history.put_evaluations(2, "c0", [evaluation(0.5)])
+    history.put_evaluations(2, "c0", [evaluation(0.5)], SILENCE)
     (row,) = Reader(history.workspace).before_and_after(2)
     assert (row["before"], row["after"]) == (0.5, None)
 
@@ -260,6 +266,70 @@ def test_the_mixture_of_a_round(reader: Reader) -> None:
         ("in_house", 3.0, 0.75),
     ]
     assert reader.mixture(0) == []
+
+
+def test_error_rates_hold_every_figure(reader: Reader) -> None:
+    row = reader.error_rates()[0]
+    assert (row["substitutions"], row["deletions"], row["insertions"]) == (1, 0, 0)
+    assert (row["raw_wer"], row["raw_cer_high"], row["foreign_share"]) == (row["wer"], 0.3, 0.25)
+
+
+def test_checkpoints_come_with_what_became_of_them(reader: Reader) -> None:
+    names = ("name", "parent", "round", "promoted", "decision", "in_use", "promoted_by")
+    assert [tuple(row[name] for name in names) for row in reader.checkpoints()] == [
+        ("base", None, None, None, None, 0, "start"),
+        ("c0", "base", 0, 1, "decision 0", 1, "gate"),
+        ("c1", "c0", 1, 0, "decision 1", 0, None),
+    ]
+
+
+def test_a_checkpoint_s_figures_are_its_newest(history: Store) -> None:
+    history.put_evaluations(2, "c0", [evaluation(0.4)], SilenceEvaluation(10, 3))
+    reader = Reader(history.workspace)
+    (row,) = reader.evaluations("c0")
+    assert (row["round"], row["wer"], row["kind"]) == (2, 0.4, "open_source")
+    assert reader.silence("c0") == {"clips": 10, "hallucinated": 3}
+    history.put_evaluations(2, "c1", [evaluation(0.4)], SilenceEvaluation(0, 0))
+    assert [row["wer"] for row in reader.evaluations("base")] == [0.9]
+
+
+def test_silence_before_and_after(reader: Reader) -> None:
+    assert reader.silence_before_and_after(1) == {
+        "clips_before": 24,
+        "before": 6,
+        "clips_after": 24,
+        "after": 6,
+    }
+    assert reader.silence_before_and_after(2) == {}
+    assert [row["hallucinated_share"] for row in reader.rounds()] == [0.25, 0.25, None]
+
+
+def test_leaks_name_the_evaluation_set(history: Store) -> None:
+    history.put_source(Source("fleurs", "open_source", "ky"))
+    history.add([Utterance("t", "t", "audio/t", 1.0, "fleurs", "ky", "test", "бир")], [])
+    history.put_leaks("m", [Leak("1-30", "radio", "бир", "t", "text")])
+    assert Reader(history.workspace).leaks(1) == [
+        {
+            "source": "radio",
+            "reason": "text",
+            "text": "бир",
+            "evaluation_set": "fleurs",
+            "utterance_id": "1-30",
+        }
+    ]
+    assert Reader(history.workspace).leaks(0) == []
+
+
+def test_the_epochs_of_a_training(history: Store) -> None:
+    epoch = {"epoch": 1, "draws": 8, "steps": 1, "accumulation": 2, "loss": 1.5}
+    norms = {"mean_grad_norm": 4.0, "full_grad_norm": 2.0, "validation_loss": None}
+    sidecar = {"epochs": [epoch | norms, epoch | norms | {"epoch": 2}], "grad_norm_bound": 5.0}
+    history.put_checkpoint(Checkpoint("c2", "checkpoints/c2", "c0", sidecar))
+    history.set_candidate(2, "c2")
+    reader = Reader(history.workspace)
+    assert [row["epoch"] for row in reader.training(2)] == [1, 2]
+    assert reader.training(2)[0] == epoch | norms | {"grad_norm_bound": 5.0}
+    assert reader.training(1) == []
 
 
 def test_refusals_come_with_their_reason(reader: Reader) -> None:

@@ -393,6 +393,20 @@ def test_a_checkpoint_folder_that_was_never_recorded_is_made_anew(store: Store) 
     assert [path.name for path in made.iterdir()] == ["second"]
 
 
+def test_a_training_finds_its_saves_again_until_the_round_is_recorded(store: Store) -> None:
+    (store.scratch_folder("round-001") / "save").touch()
+    again = store.scratch_folder("round-001")
+    assert [path.name for path in again.iterdir()] == ["save"]
+    store.prune(3, None)
+    assert not again.exists()
+
+
+def test_the_saves_of_another_training_go(store: Store) -> None:
+    left = store.scratch_folder("round-001")
+    assert list(store.scratch_folder("round-002").iterdir()) == []
+    assert not left.exists()
+
+
 def test_the_checkpoint_in_use_is_the_last_promoted_one(store: Store) -> None:
     assert store.current_checkpoint_id() is None
     for name in ("base", "c0", "c1", "c2"):

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from al_loop.errors import WorkspaceError
-from storage.workspace import Workspace, whole_folder
+from storage.workspace import Workspace, delete_folder, whole_folder
 
 
 def test_a_folder_without_configuration_is_no_workspace(tmp_path: Path) -> None:
@@ -66,3 +66,12 @@ def test_what_a_killed_process_left_does_not_get_into_the_folder(tmp_path: Path)
         (folder / "weights").touch()
     assert [path.name for path in (tmp_path / "base").iterdir()] == ["weights"]
     assert [path.name for path in tmp_path.iterdir()] == ["base"]
+
+
+def test_a_deleted_folder_is_gone_with_what_an_earlier_try_left(tmp_path: Path) -> None:
+    for name in ("base", "base.deleted"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "weights").touch()
+    delete_folder(tmp_path / "base")
+    assert list(tmp_path.iterdir()) == []
+    delete_folder(tmp_path / "base")

@@ -1,35 +1,31 @@
 """`make bench`: decoding in short windows against transformers' `generate` on 30 s, in one run.
 
 Same clips, same untrained whisper-base, same machine; the sides take turns. Prints one line a
-target and exits with 1 when one is missed; writes the table into docs/benchmarks.md.
+target and exits with 1 when one is missed; writes its section of docs/benchmarks.md.
 """
 
 from __future__ import annotations
 
-import csv
-import os
-import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from al_loop.audio import decode, sample_hash
 from al_loop.config import ModelSettings
+from al_loop.errors import ManifestError
 from al_loop.metrics import count_errors
 from al_loop.records import Utterance
 from al_loop.whisper.checkpoints import Whisper, load, save
 from al_loop.whisper.features import MAX_WINDOW_S, log_mel
 from al_loop.whisper.languages import Language, ensure_language, language_token
-from al_loop.whisper.recognizer import WhisperRecognizer, versions
+from al_loop.whisper.recognizer import WhisperRecognizer
+from benchmarks.corpus import read_clips
+from benchmarks.report import ROOT, Target, announce, write_section
 
-ROOT = Path(__file__).parent.parent
-CORPUS = Path(os.environ.get("AL_LOOP_CORPUS", ROOT.parent / "shared" / "corpus"))
-REPORT = ROOT / "docs" / "benchmarks.md"
 CLIPS = 24
 REPEATS = 3
 BATCH = 8
@@ -46,16 +42,17 @@ class Side:
 
 
 def main() -> int:
-    if not (CORPUS / "manifest.tsv").is_file():
-        print(f"{CORPUS}: no manifest.tsv there; name a corpus in AL_LOOP_CORPUS")
+    try:
+        clips = read_clips(LANGUAGE, {"test"}, CLIPS)
+    except ManifestError as exc:
+        print(exc)
         return 2
-    clips, references = _clips()
+    references = [row.text or "" for row in clips]
     scratch = ROOT / "build" / "benchmark"
     whisper = load(ModelSettings().checkpoint)
     ensure_language(whisper.model, whisper.tokenizer, Language("ky", "kk"))
     save(whisper, scratch / "base", {})
     sides = [_short_windows(scratch, clips), _full_windows(whisper, clips)]
-    audio_s = sum(row.duration_s for row in clips)
     seconds: dict[str, list[float]] = {side.name: [] for side in sides}
     rates: dict[str, float] = {}
     for _ in range(REPEATS):
@@ -66,36 +63,23 @@ def main() -> int:
             rates[side.name] = _wer(references, texts)
     ours, theirs = (statistics.median(seconds[side.name]) for side in sides)
     lost = rates[sides[0].name] - rates[sides[1].name]
-    _write_report(sides, seconds, rates, audio_s)
-    passed = [
-        _target("decoding_speed", f"{theirs / ours:.1f}x", f">= {SPEED_TARGET:g}x",
-                theirs / ours >= SPEED_TARGET),
-        _target("decoding_wer_lost", f"{100 * lost:.1f} points", f"<= {100 * WER_TARGET:g} points",
-                lost <= WER_TARGET),
-    ]  # fmt: skip
-    return 0 if all(passed) else 1
-
-
-def _clips() -> tuple[list[Utterance], list[str]]:
-    with (CORPUS / "manifest.tsv").open(encoding="utf-8", newline="") as file:
-        table = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-        rows = [row for row in table if (row["language"], row["split"]) == (LANGUAGE, "test")]
-    clips = []
-    for row in rows[:CLIPS]:
-        path = CORPUS / row["path"]
-        samples = decode(path)
-        clips.append(
-            Utterance(
-                id=row["path"],
-                sample_hash=sample_hash(samples),
-                audio=str(path.resolve()),
-                duration_s=len(samples) / 16_000,
-                source="corpus",
-                language=LANGUAGE,
-                split="test",
-            )
-        )
-    return clips, [row["transcription"] for row in rows[:CLIPS]]
+    _write_section(seconds, rates, sum(row.duration_s for row in clips))
+    return announce(
+        [
+            Target(
+                "decoding_speed",
+                f"{theirs / ours:.1f}x",
+                f">= {SPEED_TARGET:g}x",
+                theirs / ours >= SPEED_TARGET,
+            ),
+            Target(
+                "decoding_wer_lost",
+                f"{100 * lost:.1f} points",
+                f"<= {100 * WER_TARGET:g} points",
+                lost <= WER_TARGET,
+            ),
+        ]
+    )
 
 
 def _short_windows(scratch: Path, clips: Sequence[Utterance]) -> Side:
@@ -128,42 +112,26 @@ def _full_windows(whisper: Whisper, clips: Sequence[Utterance]) -> Side:
 
 
 def _wer(references: Sequence[str], texts: Sequence[str]) -> float:
-    counts = [count_errors(*pair) for pair in zip(references, texts, strict=True)]
+    counts = [count_errors(*pair, LANGUAGE) for pair in zip(references, texts, strict=True)]
     return sum(row.word_errors for row in counts) / sum(row.words for row in counts)
 
 
-def _target(name: str, measured: str, target: str, passed: bool) -> bool:
-    print(f"{'PASS' if passed else 'FAIL'} {name} {measured} {target}")
-    return passed
-
-
-def _write_report(
-    sides: Sequence[Side],
-    seconds: dict[str, list[float]],
-    rates: dict[str, float],
-    audio_s: float,
+def _write_section(
+    seconds: Mapping[str, Sequence[float]], rates: Mapping[str, float], audio_s: float
 ) -> None:
-    lines = [
-        "# Benchmarks",
-        "",
-        "Written by `make bench`; both sides of a comparison ran in turns in one process.",
-        "",
-        f"{os.cpu_count()} CPU cores ({platform.machine()}), no GPU; "
-        + ", ".join(f"{name} {number}" for name, number in versions().items()),
-        "",
-        f"## Decoding {CLIPS} clips ({audio_s:.0f} s of Russian speech), untrained whisper-base",
-        "",
-        "| side | median s | spread s | audio s per s | WER % |",
-        "|---|---|---|---|---|",
-    ]
-    for side in sides:
-        times = seconds[side.name]
+    rows = []
+    for name, times in seconds.items():
         median = statistics.median(times)
-        lines.append(
-            f"| {side.name} | {median:.1f} | {min(times):.1f} to {max(times):.1f} | "
-            f"{audio_s / median:.1f} | {100 * rates[side.name]:.1f} |"
-        )
-    REPORT.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        spread = f"{min(times):.1f} to {max(times):.1f}"
+        wer = f"{100 * rates[name]:.1f}"
+        rows.append([name, f"{median:.1f}", spread, f"{audio_s / median:.1f}", wer])
+    write_section(
+        "Decoding",
+        f"By `make bench`: {CLIPS} clips ({audio_s:.0f} s of Russian speech), untrained "
+        "whisper-base; the sides took turns in one process.",
+        ["side", "median s", "spread s", "audio s per s", "WER %"],
+        rows,
+    )
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := demo
 
-.PHONY: setup demo test unit lint docs bench ui clean
+.PHONY: setup demo test unit lint docs bench bench-train ui clean
 
 setup: $(STAMP)
 
@@ -44,6 +44,9 @@ docs: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks.decoding
+
+bench-train: setup
+	$(BIN)/python -m benchmarks.training
 
 ui: setup
 	$(BIN)/al-loop --workspace $(DEMO) ui

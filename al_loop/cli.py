@@ -10,8 +10,9 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from al_loop.records import SOURCE_KINDS, SPLITS
 from storage.workspace import Workspace
 
 if TYPE_CHECKING:
+    from al_loop.records import Checkpoint
     from al_loop.round import Loop
     from labeling.oracle import LabelStudioOracle
     from labeling.server import Running
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
     from storage.store import Store
 
 LOG = logging.getLogger("al_loop")
+
+FORMATS = ("transformers", "ctranslate2")
+QUANTIZATIONS = ("float32", "float16", "bfloat16", "int16", "int8", "int8_float16", "int8_float32")
+"""Of CTranslate2's, those that faster-whisper loads on every machine it runs on."""
 
 
 class Commands(click.Group):
@@ -184,6 +190,158 @@ def status(workspace: Path) -> None:
         click.echo(line)
 
 
+# -- checkpoints ---------------------------------------------------------------------------------
+
+
+@main.command()
+@click.pass_obj
+def checkpoints(workspace: Path) -> None:
+    """List the checkpoints, newest last: origin, decision, WER, and which one is in use."""
+    from al_loop.report import checkpoint_lines
+    from storage.queries import Reader
+
+    for line in checkpoint_lines(Reader(Workspace.open(workspace))):
+        click.echo(line)
+
+
+@main.command()
+@click.argument("checkpoint")
+@click.option("--reason", default="no reason given", show_default=True)
+@click.pass_obj
+def promote(workspace: Path, checkpoint: str, reason: str) -> None:
+    """Put a checkpoint in use by hand, also one that was rejected.
+
+    CHECKPOINT is a name that `checkpoints` lists, or the beginning of one. An open round goes on
+    with the batch that it has; its candidate will be compared with what is then in use.
+    """
+    root, _, store = _open(workspace)
+    with _alone(root):
+        found = store.find_checkpoint(checkpoint)
+        if found.id == store.current_checkpoint_id():
+            click.echo(f"{found.name} is in use already")
+            return
+        store.promote(found.id, reason)
+    click.echo(f"{found.name} is in use")
+
+
+@main.command()
+@click.option("--reason", default="no reason given", show_default=True)
+@click.pass_obj
+def rollback(workspace: Path, reason: str) -> None:
+    """Put the checkpoint in use that was so before the present one."""
+    root, _, store = _open(workspace)
+    with _alone(root):
+        found = store.rollback(reason)
+    click.echo(f"{found.name} is in use")
+
+
+@main.command()
+@click.argument("checkpoint", required=False)
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), default="transformers", show_default=True
+)
+@click.option(
+    "--quantization",
+    type=click.Choice(QUANTIZATIONS),
+    default="float16",
+    show_default=True,
+    help="Of the weights in CTranslate2's format.",
+)
+@click.option(
+    "--as",
+    "place",
+    metavar="CODE",
+    help="The language whose place one that Whisper does not list takes in CTranslate2's format; "
+    "default: its donor's.",
+)
+@click.option(
+    "--to",
+    type=click.Path(path_type=Path),
+    show_default="in the workspace's exports/",
+    help="The folder to make.",
+)
+@click.pass_obj
+def export(
+    workspace: Path,
+    checkpoint: str | None,
+    form: Any,
+    quantization: str,
+    place: str | None,
+    to: Path | None,
+) -> None:
+    """Write a checkpoint for other programs, with a model card.
+
+    CHECKPOINT is a name that `checkpoints` lists, or the beginning of one; default: the one in
+    use. The folder appears when it is whole, and none is overwritten.
+    """
+    from al_loop.model_card import Form, gather, model_card
+    from storage.queries import Reader
+    from storage.workspace import whole_folder
+
+    root, settings, store = _open(workspace)
+    found = _checkpoint(store, checkpoint)
+    source = store.weights_folder(found)
+    suffix = f"{form}-{quantization}" if form == "ctranslate2" else form
+    target = (to or root.exports / f"{found.name}-{suffix}").resolve()
+    if target.exists():
+        raise WorkspaceError(f"{target} exists already, and stays as it is; name another with --to")
+
+    from al_loop.whisper.export import export_ctranslate2, export_transformers, published
+
+    with whole_folder(target) as folder:
+        code = settings.model.language
+        if form == "ctranslate2":
+            place = place or settings.model.donor
+            code = export_ctranslate2(source, folder, quantization, code, place)
+        else:
+            export_transformers(source, folder)
+        described = Form(target.name, form, quantization, code)
+        facts = gather(Reader(root), found.id, described, partial(published, root=root.root))
+        (folder / "README.md").write_text(model_card(facts), encoding="utf-8")
+    click.echo(f"{target} is written; its README.md says how to use it")
+
+
+@main.command()
+@click.option("--checkpoint", help="Its folder's name in checkpoints/; default: the one in use.")
+@click.option(
+    "--full-windows", is_flag=True, help="Pad every clip to 30 s, as others feed Whisper."
+)
+@click.pass_obj
+def evaluate(workspace: Path, checkpoint: str | None, full_windows: bool) -> None:
+    """Measure a checkpoint on every evaluation set; prints, and stores nothing."""
+    from tqdm import tqdm
+
+    from al_loop.evaluation import evaluate_sets, evaluate_silence
+    from al_loop.report import measured_lines
+    from al_loop.whisper.features import MAX_WINDOW_S
+    from al_loop.whisper.recognizer import WhisperRecognizer
+
+    root, settings, store = _open(workspace)
+    measured = _checkpoint(store, checkpoint)
+    utterances, silent = store.evaluation_utterances(), store.silence_utterances()
+    if not utterances:
+        raise WorkspaceError(
+            "there is no evaluation set; `al-loop ingest MANIFEST --split test` makes one"
+        )
+    model = settings.model
+    if full_windows:  # every window is one bucket
+        model = model.model_copy(update={"bucket_s": MAX_WINDOW_S})
+    recognizer = WhisperRecognizer(root.root, model)
+    blocks = recognizer.blocks([*utterances, *silent])
+    listen = recognizer.listener(measured.path)
+    heard = {
+        row.utterance_id: row
+        for block in tqdm(blocks, unit="block", disable=None)
+        for row in listen(block)
+    }
+    samples = settings.evaluate.bootstrap_samples
+    evaluations = evaluate_sets(utterances, heard, measured.id, samples)
+    windows = "30 s windows" if full_windows else "the clips' own windows"
+    click.echo(f"{measured.name}, {windows}:")
+    for line in measured_lines(evaluations, evaluate_silence(silent, heard)):
+        click.echo(line)
+
+
 @main.command()
 @click.option("--port", type=int, default=8501, show_default=True)
 @click.pass_obj
@@ -272,7 +430,10 @@ def demo(folder: Path, rounds: int) -> None:
 def wire(
     root: Workspace, settings: Settings, store: Store, say: Callable[[str], None] = LOG.info
 ) -> Loop:
-    """The loop of one workspace, its ports connected; nothing heavy is loaded before it is used."""
+    """The loop of one workspace, its ports connected; nothing heavy is loaded before it is used.
+
+    A workspace without a silence set gets the standard one.
+    """
     from al_loop.engine.local import LocalEngine
     from al_loop.round import Loop
     from labeling.quality import settle
@@ -287,6 +448,10 @@ def wire(
     def oracle() -> LabelStudioOracle:
         return connect_oracle(root, settings, store)
 
+    if not store.silence_utterances():
+        from al_loop.sources.silence import ingest_standard_silence
+
+        ingest_standard_silence(settings.model.language, store, root.root)
     return Loop(settings, store, LocalEngine(), recognizer, oracle, settle, say)
 
 
@@ -343,6 +508,28 @@ def _open(workspace: Path) -> tuple[Workspace, Settings, Store]:
     LOG.handlers = [handler]
     LOG.setLevel(logging.INFO)
     return root, settings, store
+
+
+@contextmanager
+def _alone(root: Workspace) -> Iterator[None]:
+    """While nobody else changes the workspace. Raises WorkspaceError when a round is at work."""
+    from filelock import FileLock, Timeout
+
+    try:
+        held = FileLock(root.lock, blocking=False).acquire()
+    except Timeout as exc:
+        raise WorkspaceError(
+            "a round is at work in this workspace; try again when it has ended"
+        ) from exc
+    with held:
+        yield
+
+
+def _checkpoint(store: Store, name: str | None) -> Checkpoint:
+    """The checkpoint of that name, or the one in use. Raises WorkspaceError where it is gone."""
+    found = store.find_checkpoint(name) if name else store.checkpoint_in_use()
+    store.weights_folder(found)
+    return found
 
 
 def _teller(watched: bool) -> Callable[[str], None]:

@@ -34,6 +34,12 @@ def _one_whole(shares: Shares) -> Shares:
     return shares
 
 
+def _lowest_first(ends: tuple[float, float]) -> tuple[float, float]:
+    if ends[0] > ends[1]:
+        raise ValueError("expected the lowest first")
+    return ends
+
+
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -128,6 +134,11 @@ class MixtureSettings(Section):
     in_house_weight: Positive = Field(
         3.0, description="how often an in-house example is seen, relative to weight 1"
     )
+    max_leak_share: Share = Field(
+        0.2,
+        description="examples that an evaluation set holds too, by audio or by text, are left out; "
+        "above this share of all, the round stops. Commands repeat, so a few are no fault",
+    )
 
 
 class TrainSettings(Section):
@@ -141,7 +152,7 @@ class TrainSettings(Section):
     method: Literal["full", "frozen_encoder", "lora"] = Field(
         "full",
         description="what learns: all weights, the decoder's alone (faster, weaker), or low-rank "
-        "adapters, which are saved apart too and merged (they want a learning rate of 1e-4 to 1e-3)",
+        "adapters, saved apart too and merged (they want a learning rate of 1e-4 to 1e-3)",
     )
     lora_rank: Count = Field(32, description="of the adapters; they are scaled by 2")
     epochs: Count = Field(3, description="passes over the mixture")
@@ -185,7 +196,7 @@ class TrainSettings(Section):
         [1.0], min_length=1, description="each draw is played at one of these speeds"
     )
     noise_share: Share = Field(0.0, description="part of the draws that noise is added to")
-    noise_snr_db: tuple[float, float] = Field(
+    noise_snr_db: Annotated[tuple[float, float], AfterValidator(_lowest_first)] = Field(
         (5.0, 30.0), strict=False, description="how far below the speech: lowest, highest"
     )
     spec_augment: bool = Field(False, description="mask one band and one stretch of each draw")
@@ -206,11 +217,25 @@ class EvaluateSettings(Section):
 class PromoteSettings(Section):
     """When a candidate takes the current checkpoint's place."""
 
+    margin: float = Field(
+        0.0,
+        ge=0,
+        description="WER points that the target language may lose, against the checkpoint in use "
+        "and against every earlier one; what lies within the paired interval never counts",
+    )
     max_retention_loss: float = Field(
         2.0,
         ge=0,
-        description="WER points that another language may lose in a round; what lies within the "
-        "paired interval never counts",
+        description="WER points that another language may lose, likewise",
+    )
+    keep_checkpoints: int = Field(
+        3,
+        ge=0,
+        description="so many of the newest checkpoints keep their weights, rejected or not; the "
+        "base and the one in use always do",
+    )
+    keep_promoted: Count | Literal["all"] = Field(
+        "all", description="and so many of those promoted last"
     )
 
 

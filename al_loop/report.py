@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from al_loop.config import Settings
+    from al_loop.records import Evaluation, SilenceEvaluation
     from storage.queries import Reader, Status
 
 
@@ -38,7 +40,10 @@ def status_lines(reader: Reader, settings: Settings) -> list[str]:
 
 
 def round_lines(reader: Reader, round_number: int) -> list[str]:
-    """What a round ended with: WER before and after on every evaluation set, and the decision."""
+    """What a round ended with: the decision, and before and after on every evaluation set.
+
+    What is said below a set's WER is of the candidate, where there is one.
+    """
     row = next(row for row in reader.rounds() if row["round"] == round_number)
     lines = [f"round {round_number}: {row['decision']}"]
     for rates in reader.before_and_after(round_number):
@@ -49,6 +54,53 @@ def round_lines(reader: Reader, round_number: int) -> list[str]:
             f"  {rates['evaluation_set']} ({rates['language']}): WER % "
             f"{with_interval(rates, 'before')} before, {after} after"
         )
+        lines.append(f"    {details(rates)}")
+    if silence := reader.silence_before_and_after(round_number):
+        line = f"  silence: words heard in {silence['before']} of {silence['clips_before']} clips"
+        if silence["clips_after"] is not None:
+            line += f" before, {silence['after']} of {silence['clips_after']} after"
+        lines.append(line)
+    return lines
+
+
+def measured_lines(evaluations: Sequence[Evaluation], silence: SilenceEvaluation) -> Iterator[str]:
+    """One checkpoint on every evaluation set, and on silence where there is a set of it."""
+    for row in map(asdict, evaluations):
+        yield f"  {row['evaluation_set']} ({row['language']}): WER % {with_interval(row)}"
+        yield f"    {details(row)}"
+    if silence.clips:
+        yield f"  silence: words heard in {silence.hallucinated} of {silence.clips} clips"
+
+
+def details(row: Mapping[str, Any]) -> str:
+    """What lies behind a WER: CER, WER of the text as written, kinds of errors, foreign letters."""
+    foreign = ""
+    if row["foreign_share"] is not None:
+        foreign = f"; {percent(row['foreign_share'])}% of the words heard have foreign letters"
+    return (
+        f"CER % {with_interval(row, 'cer')}, as written WER % {percent(row['raw_wer'])}; "
+        f"in {row['words']} words {row['substitutions']} substituted, {row['deletions']} deleted, "
+        f"{row['insertions']} inserted{foreign}"
+    )
+
+
+def checkpoint_lines(reader: Reader) -> list[str]:
+    """Every checkpoint, newest last: its name, what made it, its WERs, what became of it."""
+    lines = []
+    for row in reader.checkpoints():
+        standing = ["in use"] if row["in_use"] else []
+        if row["promoted_by"] in ("hand", "rollback"):
+            standing.append(f"put in use by hand ({row['reason']})")
+        if row["pruned_at"]:
+            standing.append(f"weights deleted on {row['pruned_at'][:10]}")
+        lines.append(": ".join([row["name"], *filter(None, [", ".join(standing)])]))
+        if row["parent"] is not None:
+            lines.append(f"  made from {row['parent']} in round {row['round']}")
+            lines.append(f"  {row['decision'] or 'not judged yet'}")
+        rates = reader.evaluations(row["id"])
+        if rates:
+            listed = ", ".join(f"{rate['evaluation_set']} {with_interval(rate)}" for rate in rates)
+            lines.append(f"  WER %: {listed}")
     return lines
 
 

@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from al_loop.config import Settings
 from al_loop.errors import AlLoopError, ConfigError, OracleUnavailable
@@ -27,6 +27,7 @@ from al_loop.records import (
     Annotation,
     Checkpoint,
     Label,
+    Leak,
     Manifest,
     Round,
     Source,
@@ -34,6 +35,9 @@ from al_loop.records import (
     Utterance,
     content_hash,
 )
+
+if TYPE_CHECKING:
+    from al_loop.promotion import Decision, Silence
 
 FIRST_PAUSE = timedelta(minutes=5)
 LONGEST_PAUSE = timedelta(hours=6)
@@ -176,7 +180,7 @@ class Loop:
             if not self.store.pool():
                 # nothing to ask, but late answers or new training data may be worth a round
                 self._collect_late_answers()
-                if self._build_manifest().id == last.manifest_id:
+                if self._build_manifest()[0].id == last.manifest_id:
                     return Outcome("idle", None, "nothing is left to label: ingest more audio")
                 stage = FIRST_STAGE_WITHOUT_ASKING
         seed = int(content_hash([self.settings.seed, number])[:8], 16)
@@ -286,13 +290,15 @@ class Loop:
         self.store.take_annotations(pulled.annotations, pulled.refusals, pulled.high_water)
 
     def _merge(self, current: Round) -> None:
+        from al_loop.leakage import leak_lines
         from al_loop.mixture import capped
 
         labels = self._labels()
         with self._finishing(current):
             self.store.put_labels(labels)
-            manifest = self._build_manifest()
+            manifest, leaks = self._build_manifest()
             self.store.put_manifest(current.number, manifest)
+            self.store.put_leaks(manifest.id, leaks)
         for row in manifest.mixture:
             self.say(
                 f"  {row.source}: {row.examples} examples, {row.duration_s / 60:.1f} min, "
@@ -304,24 +310,36 @@ class Loop:
                 f"{row.realised_share:.1%}: each of its {row.examples} examples is drawn "
                 f"{row.most_repeats} times, and mixture.max_repeats allows no more"
             )
+        for line in leak_lines(leaks):
+            self.say(f"  left out, for an evaluation set holds it too: {line}")
 
     def _labels(self) -> list[Label]:
         return [self.settle(answers) for answers in self.store.annotations().values()]
 
-    def _build_manifest(self) -> Manifest:
-        """The training set as of now: the train splits and the in-house labels."""
+    def _build_manifest(self) -> tuple[Manifest, list[Leak]]:
+        """The training set as of now, and what was left out of it.
+
+        It is the train splits and the in-house labels, less what an evaluation set holds too.
+        """
+        from al_loop.leakage import check_share, find_leaks
         from al_loop.manifest import build_manifest
 
         rule = self.settings.mixture
         self.store.put_source(
             Source(IN_HOUSE, "in_house", self.settings.model.language, rule.in_house_weight)
         )
-        return build_manifest(
-            self.store.training_examples(IN_HOUSE),
+        examples = self.store.training_examples(IN_HOUSE)
+        evaluation = self.store.evaluation_utterances()
+        leaks = find_leaks(examples, self.store.sample_hashes(), evaluation)
+        check_share(leaks, len(examples), rule.max_leak_share)
+        leaked = {leak.utterance_id for leak in leaks}
+        manifest = build_manifest(
+            [row for row in examples if row.utterance_id not in leaked],
             {source.name: source for source in self.store.sources()},
             rule,
-            {row.id for row in self.store.evaluation_utterances()},
+            {row.id for row in evaluation},
         )
+        return manifest, leaks
 
     def _train(self, current: Round) -> None:
         import numpy as np
@@ -339,6 +357,7 @@ class Loop:
         parent = self._checkpoint(current.checkpoint_id)
         if rule.start_from == "base":
             parent = self._base(parent.id)
+        validation = self.store.validation_examples()
         candidate_id = content_hash(
             {
                 "parent": parent.id,
@@ -346,16 +365,21 @@ class Loop:
                 "train": rule.model_dump(),
                 "model": self.settings.model.model_dump(),
                 "seed": current.seed,
+                "validation": [[row.utterance_id, row.text] for row in validation],
             }
         )
         rng = np.random.default_rng([current.seed, STAGES.index("train")])
         epochs = [draw_epoch(manifest, rng) for _ in range(rule.epochs)]
         name = f"round-{current.number:03d}-{candidate_id[:12]}"
-        recognizer = self.recognizer()
+        recognizer, scratch = self.recognizer(), self.store.scratch_folder(name)
         with self.store.new_checkpoint_folder(name) as folder:
             sidecar = self.engine.run(
-                lambda: recognizer.train(parent.path, epochs, rule, current.seed, folder)
+                lambda: recognizer.train(
+                    parent.path, epochs, validation, rule, current.seed, folder, scratch
+                )
             )
+        for note in sidecar.get("notes", ()):
+            self.say(f"  {note}")
         sidecar = {**sidecar, "round": current.number, "manifest": manifest.id}
         with self._finishing(current):
             self.store.put_checkpoint(
@@ -364,49 +388,88 @@ class Loop:
             self.store.set_candidate(current.number, candidate_id)
 
     def _evaluate(self, current: Round) -> None:
-        from al_loop.evaluation import evaluate_sets
+        from al_loop.evaluation import evaluate_sets, evaluate_silence
 
         utterances = self.store.evaluation_utterances()
+        silent = self.store.silence_utterances()
         with_results = []
-        for checkpoint_id in filter(None, (current.checkpoint_id, current.candidate_id)):
-            self._listen(checkpoint_id, utterances)
-            heard = self.store.hypotheses(checkpoint_id, [row.id for row in utterances])
+        in_use = self.store.current_checkpoint_id()
+        for checkpoint_id in filter(None, (in_use, current.candidate_id)):
+            self._listen(checkpoint_id, [*utterances, *silent])
+            heard = self.store.hypotheses(checkpoint_id, [row.id for row in [*utterances, *silent]])
             samples = self.settings.evaluate.bootstrap_samples
-            with_results.append(
-                (checkpoint_id, evaluate_sets(utterances, heard, checkpoint_id, samples))
-            )
+            evaluations = evaluate_sets(utterances, heard, checkpoint_id, samples)
+            with_results.append((checkpoint_id, evaluations, evaluate_silence(silent, heard)))
         with self._finishing(current):
-            for checkpoint_id, evaluations in with_results:
-                self.store.put_evaluations(current.number, checkpoint_id, evaluations)
+            for checkpoint_id, evaluations, silence in with_results:
+                self.store.put_evaluations(current.number, checkpoint_id, evaluations, silence)
 
     def _promote(self, current: Round) -> None:
-        from al_loop.evaluation import compare_sets
-        from al_loop.promotion import Decision, decide
+        from al_loop.promotion import Decision
 
-        if current.candidate_id is None:
-            decision = Decision(False, "no candidate: nothing was labelled")
-        else:
-            import numpy as np
-
-            utterances = self.store.evaluation_utterances()
-            ids = [row.id for row in utterances]
-            before = self.store.hypotheses(current.checkpoint_id, ids)
-            after = self.store.hypotheses(current.candidate_id, ids)
-            # clips ingested since the evaluation wait for the next round
-            both = [row for row in utterances if row.id in before and row.id in after]
-            comparisons = compare_sets(both, before, after)
-            decision = decide(
-                comparisons,
-                self.settings.model.language,
-                self.settings.promote.max_retention_loss,
-                np.random.default_rng([current.seed, STAGES.index("promote")]),
-                self.settings.evaluate.bootstrap_samples,
-            )
+        decision = Decision(False, "no candidate: nothing was labelled")
+        if current.candidate_id is not None:
+            decision = self._judge(current, current.candidate_id)
         self.say(f"  {decision.reason}")
         with self._finishing(current):
             self.store.decide(current.number, decision.promoted, decision.reason)
 
+    def _judge(self, current: Round, candidate_id: str) -> Decision:
+        """The candidate against the checkpoint in use, and against those promoted before it.
+
+        In use now, that is: the one that the round began with may have been rolled back since.
+        """
+        import numpy as np
+
+        from al_loop.evaluation import compare_sets
+        from al_loop.promotion import Comparison, decide
+
+        utterances = self.store.evaluation_utterances()
+        heard = partial(self.store.hypotheses, utterance_ids=[row.id for row in utterances])
+        after = heard(candidate_id)
+
+        def compare(checkpoint_id: str) -> list[Comparison]:
+            before = heard(checkpoint_id)
+            # clips ingested since the evaluation wait for the next round
+            both = [row for row in utterances if row.id in before and row.id in after]
+            return compare_sets(both, before, after)
+
+        in_use = self.store.current_checkpoint_id()
+        assert in_use is not None
+        earlier = {
+            row.name: compare(row.id)
+            for row in self.store.promoted_checkpoints()
+            if row.id not in (in_use, candidate_id)
+        }
+        return decide(
+            compare(in_use),
+            earlier,
+            self._in_silence(in_use, candidate_id),
+            self.settings.model.language,
+            self.settings.promote,
+            np.random.default_rng([current.seed, STAGES.index("promote")]),
+            self.settings.evaluate.bootstrap_samples,
+        )
+
+    def _in_silence(self, in_use: str, candidate_id: str) -> Silence:
+        from al_loop.evaluation import hallucinations
+        from al_loop.promotion import Silence
+
+        silent = [row.id for row in self.store.silence_utterances()]
+        before = self.store.hypotheses(in_use, silent)
+        after = self.store.hypotheses(candidate_id, silent)
+        both = [name for name in silent if name in before and name in after]
+        language = self.settings.model.language
+        return Silence(
+            hallucinations([before[name] for name in both], language),
+            hallucinations([after[name] for name in both], language),
+        )
+
     def _record(self, current: Round) -> None:
+        rule = self.settings.promote
+        promoted = None if rule.keep_promoted == "all" else rule.keep_promoted
+        for name in self.store.prune(rule.keep_checkpoints, promoted):
+            self.say(f"  the weights of {name} are deleted")
         with self._finishing(current):
             pass
 

@@ -79,7 +79,9 @@ class FakeRecognizer:
     def create_base(self, folder: Path) -> Mapping[str, Any]:
         if self.base_failure:
             raise self.base_failure
-        return self._save(folder, {"model": Settings().model.identity(), "skill": 0})
+        model = Settings().model
+        sidecar = {"made_from": model.checkpoint, "token_started_from": model.donor}
+        return self._save(folder, {**sidecar, "model": model.identity(), "skill": 0})
 
     def blocks(self, utterances: Sequence[Utterance]) -> list[list[Utterance]]:
         return [list(utterances[start : start + 5]) for start in range(0, len(utterances), 5)]
@@ -92,11 +94,15 @@ class FakeRecognizer:
         self,
         checkpoint: str,
         epochs: Sequence[Sequence[Example]],
+        validation: Sequence[Example],
         settings: TrainSettings,
         seed: int,
         folder: Path,
+        scratch: Path,
     ) -> Mapping[str, Any]:
-        self.trainings.append(Training(checkpoint, epochs, seed))
+        found = {path.name for path in scratch.iterdir()}
+        self.trainings.append(Training(checkpoint, epochs, validation, seed, found))
+        (scratch / f"save-{len(self.trainings)}").touch()
         if self.failure:
             raise self.failure
         skill = self._skill(checkpoint) + self.progress
@@ -114,7 +120,10 @@ class FakeRecognizer:
 class Training:
     checkpoint: str
     epochs: Sequence[Sequence[Example]]
+    validation: Sequence[Example]
     seed: int
+    found: set[str]
+    """What lay in the scratch folder when it began."""
 
 
 def hear(utterance_id: str, skill: int) -> Hypothesis:

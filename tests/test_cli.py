@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from shutil import rmtree
 from threading import Thread
 from urllib.parse import parse_qs, urlsplit
 
@@ -311,7 +312,48 @@ def test_a_round_that_is_recorded_says_what_it_brought(world: World) -> None:
     lines = run(world.store.workspace, "round").stdout.splitlines()
     assert lines[0].startswith("round 1: promoted: held_out ")
     assert re.match(r"  held_out \(ky\): WER % .* before, .* after$", lines[1])
-    assert len(lines) == 2
+    assert re.match(r"    CER % .*, as written WER % .*; in 60 words \d+ substituted, ", lines[2])
+    assert lines[2].endswith("0.0% of the words heard have foreign letters")
+    assert len(lines) == 3
+
+
+def test_a_workspace_gets_the_standard_silence_set_once(
+    label_studio: LabelStudio, world: World
+) -> None:
+    for _ in range(2):
+        assert run(world.store.workspace, "round").exit_code == 0
+    silent = world.store.silence_utterances()
+    assert {row.source for row in silent} == {"standard_silence"}
+    assert len(silent) == 24
+    assert all((world.store.workspace.root / row.audio).is_file() for row in silent)
+
+
+def test_a_silence_set_of_ones_own_is_enough(
+    label_studio: LabelStudio, world: World, make_clip: MakeClip
+) -> None:
+    workspace = world.store.workspace
+    folder = make_clip("room/fan.wav").parent
+    assert (
+        "1 added"
+        in run(workspace, "ingest", str(folder), "--source", "room", "--split", "silence").stdout
+    )
+    run(workspace, "round")
+    assert {row.source for row in world.store.silence_utterances()} == {"room"}
+
+
+def test_evaluate_needs_a_checkpoint_and_a_set(store: Store) -> None:
+    assert_refused(run(store.workspace, "evaluate"), "no checkpoint is in use", "al-loop round")
+    bare = make_world(store, test=0)
+    bare.advance()
+    assert_refused(run(store.workspace, "evaluate"), "no evaluation set", "--split test")
+
+
+def test_evaluate_names_what_it_does_not_know(world: World) -> None:
+    workspace = world.store.workspace
+    assert_refused(run(workspace, "evaluate", "--checkpoint", "round-9"), "round-9", "base")
+    rmtree(workspace.checkpoints / "base")
+    refused = run(workspace, "evaluate", "--checkpoint", "base")
+    assert_refused(refused, "the weights of base are deleted")
 
 
 def test_no_secret_leaves_the_environment(
@@ -335,6 +377,83 @@ def test_no_secret_leaves_the_environment(
     files = [path for path in workspace.root.rglob("*") if path.is_file()]
     assert workspace.database in files
     assert [path for path in files if secret.encode() in path.read_bytes()] == []
+
+
+# -- checkpoints -------------------------------------------------------------------------------
+
+
+def test_checkpoints_are_listed_with_what_became_of_them(world: World) -> None:
+    result = run(world.store.workspace, "checkpoints")
+    base, base_rates, name, made_from, decision, rates = result.stdout.splitlines()
+    assert base == "base"
+    assert re.match(r"  WER %: held_out \d+\.\d \(\d+\.\d to \d+\.\d\)$", base_rates)
+    assert re.match(r"round-000-[0-9a-f]{12}: in use$", name)
+    assert made_from == "  made from base in round 0"
+    assert decision.startswith("  promoted: held_out -")
+    assert rates.startswith("  WER %: held_out ")
+
+
+def test_a_checkpoint_is_promoted_by_hand_and_rolled_back(world: World) -> None:
+    workspace = world.store.workspace
+    result = run(workspace, "promote", "base", "--reason", "too many names wrong")
+    assert result.stdout == "base is in use\n"
+    shown = run(workspace, "checkpoints").stdout.splitlines()[0]
+    assert shown == "base: in use, put in use by hand (too many names wrong)"
+    assert run(workspace, "promote", "bas").stdout == "base is in use already\n"
+    assert re.match(r"round-000-\w+ is in use$", run(workspace, "rollback").stdout)
+    rows = world.store.db.execute("SELECT promoted_by, reason FROM promotions ORDER BY id")
+    assert rows.fetchall()[2:] == [
+        ("hand", "too many names wrong"),
+        ("rollback", "no reason given"),
+    ]
+
+
+@pytest.mark.parametrize("arguments", [["promote", "base"], ["rollback"]])
+def test_nothing_is_promoted_by_hand_while_a_round_is_at_work(
+    world: World, arguments: list[str]
+) -> None:
+    before = world.store.current_checkpoint_id()
+    with FileLock(world.store.workspace.lock):
+        assert_refused(run(world.store.workspace, *arguments), "a round is at work")
+    assert world.store.current_checkpoint_id() == before
+
+
+def test_a_checkpoint_that_does_not_exist_is_named_with_those_that_do(world: World) -> None:
+    for command in ("promote", "export"):
+        refused = run(world.store.workspace, command, "round-7")
+        assert_refused(refused, "'round-7'", "base, round-000-")
+
+
+def test_an_export_is_a_whole_folder_with_a_model_card(world: World) -> None:
+    workspace = world.store.workspace
+    result = run(workspace, "export")
+    assert result.exit_code == 0, result.output
+    (folder,) = workspace.exports.iterdir()
+    assert re.match(r"round-000-[0-9a-f]{12}-transformers$", folder.name)
+    assert str(folder) in result.stdout
+    checkpoint = world.store.workspace.root / world.store.checkpoint_in_use().path
+    for path in checkpoint.iterdir():
+        assert (folder / path.name).read_bytes() == path.read_bytes()
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert card.startswith('---\nbase_model: "openai/whisper-base"\n')
+    assert "license: mit\n" in card
+    assert "| held_out | ky | open_source | 6 |" in card
+
+
+def test_an_export_overwrites_nothing(world: World, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    refused = run(world.store.workspace, "export", "base", "--to", str(tmp_path / "mine"))
+    assert_refused(refused, "mine exists already, and stays as it is", "--to")
+    assert list((tmp_path / "mine").iterdir()) == []
+
+
+def test_an_export_that_fails_leaves_nothing(world: World, tmp_path: Path) -> None:
+    target = tmp_path / "folder"
+    arguments = ["base", "--format", "ctranslate2", "--to", str(target)]
+    result = run(world.store.workspace, "export", *arguments)
+    assert_refused(result, "neither model.bin nor config.json")
+    assert not target.exists()
+    assert list(target.parent.glob("folder*")) == []
 
 
 # -- what is loaded ----------------------------------------------------------------------------

@@ -40,6 +40,8 @@ def test_every_setting_is_described() -> None:
         ("[train]\nepochs = 0", ["train.epochs = 0", "greater than or equal to 1"]),
         ("[select]\nacquisition = 'best'", ["acquisition = 'best'", "'mean_token_entropy'"]),
         ("[train]\nepochs = true", ["train.epochs = True", "valid integer"]),
+        ("[train]\nnoise_snr_db = [30, 5]", ["noise_snr_db = [30, 5]", "the lowest first"]),
+        ("[train]\naccumulation = 'best'", ["accumulation", "'auto'"]),
         ("model = 3", ["model = 3"]),
         ("[train", ["cannot be read as TOML"]),
         (

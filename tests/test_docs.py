@@ -14,7 +14,7 @@ from al_loop.cli import main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-TARGETS = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
+TARGETS = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
 
 
 def commands(group: click.Group, prefix: str = "") -> Iterator[tuple[str, click.Command]]:
@@ -49,8 +49,8 @@ def test_every_command_line_of_the_readme_is_one(line: str) -> None:
 
 
 def test_every_make_target_of_the_readme_exists() -> None:
-    named = set(re.findall(r"`make ([a-z]+)", README)) | set(
-        re.findall(r"^make (\w+)", README, re.M)
+    named = set(re.findall(r"`make ([a-z-]+)", README)) | set(
+        re.findall(r"^make ([a-z-]+)", README, re.M)
     )
     assert named
     assert named <= set(TARGETS)

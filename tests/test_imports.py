@@ -29,21 +29,25 @@ ROOMS = {
     "al_loop.config_file": "al_loop.config tomli_w",
     "al_loop.ports": "al_loop.config",
     "al_loop.round": "al_loop.config al_loop.ports al_loop.acquisition al_loop.manifest "
-    "al_loop.mixture al_loop.evaluation al_loop.promotion numpy",
+    "al_loop.mixture al_loop.evaluation al_loop.leakage al_loop.promotion numpy",
     "al_loop.acquisition": "numpy",
     "al_loop.manifest": "al_loop.config al_loop.mixture",
     "al_loop.mixture": "al_loop.config numpy",
-    "al_loop.text": "",
+    "al_loop.text": "al_loop.numerals",
+    "al_loop.numerals": "num2words",
+    "al_loop.silence": "numpy",
+    "al_loop.leakage": "al_loop.text",
     "al_loop.metrics": "al_loop.text jiwer numpy",
-    "al_loop.promotion": "al_loop.metrics numpy",
-    "al_loop.evaluation": "al_loop.metrics al_loop.promotion numpy",
+    "al_loop.promotion": "al_loop.config al_loop.metrics numpy",
+    "al_loop.evaluation": "al_loop.metrics al_loop.promotion al_loop.text numpy",
     "al_loop.audio": "av numpy soxr",
-    "al_loop.sources": "al_loop.sources al_loop.audio al_loop.languages al_loop.text numpy "
-    "datasets huggingface_hub",
-    "al_loop.whisper": "al_loop.whisper al_loop.audio al_loop.config numpy torch transformers "
-    "huggingface_hub",
+    "al_loop.sources": "al_loop.sources al_loop.audio al_loop.languages al_loop.silence "
+    "al_loop.text numpy datasets huggingface_hub",
+    "al_loop.whisper": "al_loop.whisper al_loop.audio al_loop.config numpy soxr torch transformers "
+    "huggingface_hub accelerate peft ctranslate2 tokenizers",
     "al_loop.engine": "",
     "al_loop.report": "",
+    "al_loop.model_card": "al_loop.report",
     "al_loop.demo": "al_loop.demo al_loop.metrics al_loop.report numpy espeakng_loader",
     "al_loop.cli": "al_loop labeling storage click filelock tqdm",
     "al_loop.__main__": "al_loop.cli",
@@ -55,6 +59,7 @@ ROOMS = {
 FOR_TYPES = {
     "al_loop.records": "numpy",
     "al_loop.report": "al_loop.config storage.queries",
+    "al_loop.model_card": "storage.queries",
     "al_loop.demo": "storage.queries",
 }
 """What a room may name besides, where only a type checker looks."""

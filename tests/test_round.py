@@ -17,7 +17,7 @@ from al_loop.errors import (
     TrainingError,
     WorkspaceError,
 )
-from al_loop.records import STAGES, Example
+from al_loop.records import STAGES, Example, Source
 from al_loop.round import MOST_STARTS
 from storage.store import Store
 
@@ -401,6 +401,62 @@ def test_a_leak_of_an_evaluation_set_stops_the_round(world: World) -> None:
 # -- training and promoting --------------------------------------------------------------------
 
 
+def repeat_a_test_sentence(world: World, count: int) -> list[str]:
+    """Let so many training clips say what a clip of the evaluation set says."""
+    text = world.store.evaluation_utterances()[0].text
+    repeated = [replace(row, text=text) for row in clips("books", "train", count)]
+    world.store.add(repeated, [])
+    return [row.id for row in repeated]
+
+
+def test_a_sentence_of_an_evaluation_set_is_left_out_of_training_and_named(world: World) -> None:
+    (leaked,) = repeat_a_test_sentence(world, 1)
+    world.set(mixture={"max_leak_share": 0.25})
+    world.advance()
+    assert leaked not in trained_on(world, 0)
+    assert len(trained_on(world, 0)) == 3
+    (row,) = world.reader().leaks(0)
+    assert (row["utterance_id"], row["source"], row["reason"]) == (leaked, "books", "text")
+    assert row["evaluation_set"] == "held_out"
+    assert any("left out" in line and "1 of books by text" in line for line in world.said)
+
+
+def test_too_many_sentences_of_an_evaluation_set_stop_the_round(world: World) -> None:
+    repeat_a_test_sentence(world, 1)
+    with pytest.raises(WorkspaceError, match=r"1 of 4 training examples .*25%.*allows 20%"):
+        world.advance()
+    current = world.store.open_round()
+    assert current is not None
+    assert current.stage == "merge"
+    assert world.recognizer.trainings == []
+
+
+def test_words_in_silence_are_counted_before_and_after(world: World) -> None:
+    world.store.put_source(Source("room", "in_house", "ky"))
+    world.store.add(clips("room", "silence", 5), [])
+    world.advance()
+    assert world.reader().silence_before_and_after(0) == {
+        "clips_before": 5,
+        "before": 5,
+        "clips_after": 5,
+        "after": 5,
+    }
+    assert world.reader().rounds()[0]["hallucinated_share"] == 1
+    assert "words in silent clips +0.0" in decision(world, 0)
+    assert not {row.id for row in world.store.silence_utterances()} & trained_on(world, 0)
+
+
+def test_the_validation_split_is_heard_and_never_drawn(world: World) -> None:
+    kept = clips("held_back", "validation", 3)
+    world.store.put_source(Source("held_back", "open_source", "ky"))
+    world.store.add(kept, [])
+    world.advance()
+    (training,) = world.recognizer.trainings
+    assert [row.utterance_id for row in training.validation] == sorted(row.id for row in kept)
+    drawn = {example.utterance_id for draws in training.epochs for example in draws}
+    assert drawn.isdisjoint(row.id for row in kept)
+
+
 def test_training_can_start_from_the_promoted_checkpoint(asked: World) -> None:
     asked.set(train={"start_from": "promoted"})
     asked.recognizer.progress = -1
@@ -438,6 +494,83 @@ def test_clips_ingested_after_the_evaluation_wait_for_the_next_round(world: Worl
     assert [row["utterances"] for row in world.reader().error_rates()] == [6]
 
 
+# -- what is in use ----------------------------------------------------------------------------
+
+
+def test_a_round_whose_checkpoint_is_rolled_back_is_compared_with_the_one_in_use(
+    asked: World,
+) -> None:
+    asked.store.rollback("it hears words in music")
+    asked.recognizer.progress = -1
+    asked.advance(close=True)
+    assert decision(asked, 1).startswith("rejected: held_out got worse by +")
+    assert "since" not in decision(asked, 1)  # what was rolled back sets no standard
+    first, second = asked.reader().error_rates()
+    (before,) = asked.reader().before_and_after(0)
+    assert second["wer"] == before["before"] > first["wer"]
+    (rates,) = asked.reader().before_and_after(1)
+    assert rates["before"] == second["wer"] < rates["after"]
+    base = asked.store.find_checkpoint("base")
+    assert second["checkpoint_id"] == asked.store.current_checkpoint_id() == base.id
+    assert asked.advance().kind == "waiting"
+    opened = asked.store.open_round()
+    assert opened is not None
+    assert opened.checkpoint_id == base.id
+
+
+def test_a_candidate_worse_than_any_checkpoint_that_was_in_use_is_rejected(asked: World) -> None:
+    asked.set(train={"start_from": "promoted"})
+    asked.advance(close=True)  # skill 2, from 1
+    asked.store.promote(asked.store.find_checkpoint("base").id, "skill 0")
+    asked.advance()
+    asked.advance(close=True)  # skill 1, from 0
+    reason = decision(asked, 2)
+    assert reason.startswith("rejected: held_out got worse by +")
+    assert " since round-001-" in reason
+    assert " (passed: held_out -" in reason
+
+
+def test_a_checkpoint_promoted_before_the_gate_has_judged_gets_its_error_rates(
+    asked: World,
+) -> None:
+    class Stopped(Store):
+        """A store whose gate cannot keep its decision."""
+
+        def decide(self, *args: Any) -> None:
+            raise OSError("no space left on device")
+
+    asked.oracle.answer(*asked.batch(1))
+    whole, asked.store = asked.store, Stopped(asked.store.workspace)
+    with pytest.raises(OSError, match="no space"):
+        asked.advance()
+    asked.store = whole
+    asked.store.rollback("because")
+    assert asked.advance(insist=True).kind == "recorded"
+    (rates,) = asked.reader().before_and_after(1)
+    assert rates["before"] == asked.reader().before_and_after(0)[0]["before"]
+
+
+def test_the_gate_counts_words_in_silent_clips(world: World) -> None:
+    world.store.add([replace(row, text=None) for row in clips("held_out", "silence", 4)], [])
+    world.advance()
+    assert decision(world, 0).endswith(
+        "; words in silent clips +0.0 points of clips (+0.0 to +0.0)"
+    )
+
+
+def test_old_rejected_checkpoints_lose_their_weights(asked: World) -> None:
+    asked.set(train={"start_from": "promoted"}, promote={"keep_checkpoints": 1})
+    asked.recognizer.progress = -1
+    for _ in range(2):
+        asked.advance(close=True)
+        asked.advance()
+    names = {path.name[:9] for path in asked.store.workspace.checkpoints.iterdir()}
+    assert names == {"base", "round-000", "round-002"}
+    (said,) = [line for line in asked.said if "weights" in line]
+    assert said.startswith("  the weights of round-001-")
+    assert len(asked.reader().error_rates()) == 3
+
+
 # -- failures ----------------------------------------------------------------------------------
 
 
@@ -453,6 +586,26 @@ def test_a_failed_stage_is_recorded_and_paused(world: World) -> None:
     assert outcome.kind == "paused"
     assert "train failed 1 times, next try at " in outcome.message
     assert len(world.recognizer.trainings) == 1
+
+
+def test_a_training_that_failed_finds_its_saves_again(world: World) -> None:
+    world.recognizer.failure = TrainingError("out of memory")
+    with pytest.raises(TrainingError):
+        world.advance()
+    world.recognizer.failure = None
+    world.advance(insist=True)
+    assert [row.found for row in world.recognizer.trainings] == [set(), {"save-1"}]
+    assert list(world.store.workspace.checkpoints.glob("*.training")) == []
+
+
+def test_other_settings_begin_a_training_anew(world: World) -> None:
+    world.recognizer.failure = TrainingError("out of memory")
+    with pytest.raises(TrainingError):
+        world.advance()
+    world.recognizer.failure = None
+    world.set(train={"batch_size": 1})
+    world.advance(insist=True)
+    assert [row.found for row in world.recognizer.trainings] == [set(), set()]
 
 
 def test_pauses_grow_from_five_minutes_to_six_hours(world: World) -> None:

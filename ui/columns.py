@@ -17,6 +17,20 @@ ERROR_RATES = {
     "cer": NumberColumn("CER %", format="%.1f"),
     "cer_low": NumberColumn("CER % from", format="%.1f", help="95% bootstrap interval"),
     "cer_high": NumberColumn("CER % to", format="%.1f", help="95% bootstrap interval"),
+    "raw_wer": NumberColumn("Raw WER %", format="%.1f", help="Of the texts as they were written"),
+    "raw_wer_low": NumberColumn("Raw WER % from", format="%.1f", help="95% bootstrap interval"),
+    "raw_wer_high": NumberColumn("Raw WER % to", format="%.1f", help="95% bootstrap interval"),
+    "raw_cer": NumberColumn("Raw CER %", format="%.1f", help="Of the texts as they were written"),
+    "raw_cer_low": NumberColumn("Raw CER % from", format="%.1f", help="95% bootstrap interval"),
+    "raw_cer_high": NumberColumn("Raw CER % to", format="%.1f", help="95% bootstrap interval"),
+    "substitutions": "Substituted",
+    "deletions": "Deleted",
+    "insertions": "Inserted",
+    "foreign_share": NumberColumn(
+        "Foreign letters %",
+        format="%.1f",
+        help="Words heard that hold a letter which the language does not have",
+    ),
     "utterances": "Utterances",
     "words": "Words",
 }
@@ -29,7 +43,11 @@ ROUNDS = {
     "answered": "Answered",
     "labelled": NumberColumn("Labelled", help="Answers that settled on a transcript"),
     "labelled_min": NumberColumn("Labelled minutes", format="%.1f"),
+    "hallucinated_share": NumberColumn(
+        "Words in silence %", format="%.1f", help="Clips of the silence set in which it hears words"
+    ),
     "decision": TextColumn("Decision", width="large"),
+    "by_hand": TextColumn("Put in use by hand", help="After the round was opened: which, and why"),
 }
 MIXTURE = {
     "source": "Source",
@@ -41,4 +59,24 @@ MIXTURE = {
     "target_share": NumberColumn("Target share %", format="%.1f"),
     "realised_share": NumberColumn("Realised share %", format="%.1f"),
     "most_repeats": NumberColumn("Most repeats", help="Of one example in one epoch"),
+}
+LEAKS = {
+    "source": "Source",
+    "reason": "Same",
+    "text": TextColumn("Text", width="large"),
+    "evaluation_set": "Evaluation set",
+    "utterance_id": "Utterance",
+}
+TRAINING = {
+    "epoch": NumberColumn("Epoch", format="%d"),
+    "draws": "Draws",
+    "steps": "Steps",
+    "accumulation": NumberColumn("Accumulation", help="Forward passes per optimiser step"),
+    "loss": NumberColumn("Loss", format="%.3f"),
+    "validation_loss": NumberColumn("Validation loss", format="%.3f"),
+    "mean_grad_norm": NumberColumn(
+        "Mean gradient norm", format="%.2f", help="Of the optimiser steps, before clipping"
+    ),
+    "full_grad_norm": NumberColumn("Full gradient norm", format="%.2f"),
+    "grad_norm_bound": NumberColumn("Bound", format="%.1f", help="train.grad_norm_bound"),
 }

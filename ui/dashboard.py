@@ -31,7 +31,14 @@ Rows = Sequence[Mapping[str, Any]]
 REFRESH_S = 60
 LONG_TEXT = 2000
 SCROLLING_PX = 240
-RATES = ["wer", "wer_low", "wer_high", "cer", "cer_low", "cer_high"]
+RATES = [
+    *(
+        f"{name}{end}"
+        for name in ("wer", "cer", "raw_wer", "raw_cer")
+        for end in ("", "_low", "_high")
+    ),
+    "foreign_share",
+]
 SHARES = ["target_share", "realised_share"]
 TIMES = ["opened_at", "recorded_at"]
 
@@ -82,6 +89,7 @@ def show_loop(reader: Reader, settings: Settings, command: str) -> None:
             st.altair_chart(minutes_chart(rounds), width="stretch")
         with right:
             show_newest_mixture(reader, rounds)
+            show_newest_training(reader, rounds)
         show_rounds(reader, rounds)
     if rates:
         show_error_rates(rates)
@@ -142,6 +150,18 @@ def show_newest_mixture(reader: Reader, rounds: Rows) -> None:
             frame["minutes"] = frame["duration_s"] / 60
             frame[SHARES] *= 100
             show_table(frame, columns.MIXTURE)
+            if leaks := reader.leaks(row["round"]):
+                st.caption("Left out of training, for an evaluation set holds the same:")
+                show_table(pd.DataFrame(leaks), columns.LEAKS)
+            return
+
+
+def show_newest_training(reader: Reader, rounds: Rows) -> None:
+    """The epochs of the newest training that tells of them."""
+    for row in reversed(rounds):
+        if epochs := reader.training(row["round"]):
+            st.subheader(f"Training of round {row['round']}", anchor=False)
+            show_table(pd.DataFrame(epochs), columns.TRAINING)
             return
 
 
@@ -152,16 +172,17 @@ def show_rounds(reader: Reader, rounds: Rows) -> None:
     if recorded:
         show_text("\n".join(round_lines(reader, recorded[-1])))
     frame = pd.DataFrame(rounds)[::-1]
+    frame["hallucinated_share"] = frame["hallucinated_share"].astype(float) * 100
     for name in TIMES:
         frame[name] = pd.to_datetime(frame[name]).dt.strftime("%Y-%m-%d %H:%M")
-    blank = {"stage": "recorded", "decision": "", **dict.fromkeys(TIMES, "")}
+    blank = {"stage": "recorded", "decision": "", "by_hand": "", **dict.fromkeys(TIMES, "")}
     show_table(frame.fillna(blank), columns.ROUNDS)
 
 
 def show_error_rates(rates: Rows) -> None:
     st.subheader("Error rates", anchor=False)
     frame = pd.DataFrame(rates)
-    frame[RATES] *= 100
+    frame[RATES] = frame[RATES].astype(float) * 100  # a foreign share may be missing
     show_table(frame, columns.ERROR_RATES)
 
 

@@ -180,7 +180,7 @@ def _change(transcripts: Sequence[dict[str, Any]], earlier: int, later: int) -> 
     """The paired difference in WER between two rounds on one evaluation set."""
     before, after = (
         [
-            count_errors(row["reference"], row["hypothesis"])
+            count_errors(row["reference"], row["hypothesis"], row["language"])
             for row in transcripts
             if row["round"] == number
         ]

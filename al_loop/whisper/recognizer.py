@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -16,16 +16,19 @@ from transformers.utils import logging as transformers_logging
 from al_loop.config import ModelSettings, TrainSettings
 from al_loop.errors import ConfigError
 from al_loop.records import Example, Hypothesis, Utterance
+from al_loop.whisper.augment import Augmentation, draw_augmentation
+from al_loop.whisper.batches import AS_RECORDED, Clip
 from al_loop.whisper.checkpoints import Whisper, load, save, weights_hash
 from al_loop.whisper.decode import compression_ratio, decode_batch
 from al_loop.whisper.features import (
+    MAX_WINDOW_S,
     POSITIONS_PER_S,
     accept_short_windows,
     log_mel,
     window_s,
 )
+from al_loop.whisper.jobs import Job, run
 from al_loop.whisper.languages import Language, ensure_language, prompt_ids
-from al_loop.whisper.training import Clip, micro_batches, takes_bfloat16, train
 
 LIBRARIES = ("torch", "transformers", "accelerate", "numpy")
 
@@ -101,46 +104,49 @@ class WhisperRecognizer:
         self,
         checkpoint: str,
         epochs: Sequence[Sequence[Example]],
+        validation: Sequence[Example],
         settings: TrainSettings,
         seed: int,
         folder: Path,
+        scratch: Path,
     ) -> Mapping[str, Any]:
-        """Train from `checkpoint` on the epochs' draws; write weights and sidecar into `folder`."""
-        rng = np.random.default_rng(seed)
-        batches = [
-            batch
-            for draws in epochs
-            for batch in micro_batches(
-                [self._clip(row) for row in draws],
-                settings.batch_size,
-                rng,
-            )
-        ]
-        whisper = self._load(checkpoint)
-        with TemporaryDirectory() as scratch:
-            run = train(whisper, batches, settings, seed, self.device, Path(scratch))
-        sidecar = {
-            "made_from": checkpoint,
-            "language": self.settings.language,
-            "settings": settings.model_dump(),
-            "seed": seed,
-            "draws": sum(len(draws) for draws in epochs),
-            "steps": len(run.loss),
-            "mean_grad_norm": float(np.mean(run.grad_norm)),
-            "log": {
-                "loss": run.loss,
-                "grad_norm": run.grad_norm,
-                "learning_rate": run.learning_rate,
-            },
-            "device": self.device,
-            "bfloat16": takes_bfloat16(settings.precision, self.device),
-            "versions": versions(),
-        }
-        save(whisper, folder, sidecar)
-        return {**sidecar, "weights_sha256": weights_hash(folder)}
+        """Train from `checkpoint` on the epochs' draws; write weights and sidecar into `folder`.
 
-    def _clip(self, row: Example) -> Clip:
-        return Clip(self.root / row.audio, row.text, row.language, self._window(row.duration_s))
+        scratch: a folder of this training's own, from whose save it goes on after a kill.
+        """
+        rng = np.random.default_rng(seed)
+        job = Job(
+            checkpoint=self.root / checkpoint,
+            epochs=[self._draws(draws, settings, rng) for draws in epochs],
+            validation=[self._clip(row, AS_RECORDED) for row in validation],
+            settings=settings,
+            seed=seed,
+            device=self.device,
+            folder=folder,
+            scratch=scratch,
+            logs=self.root / "logs" / "tensorboard" / scratch.stem,
+            facts={
+                "made_from": checkpoint,
+                "language": self.settings.language,
+                "versions": versions(),
+            },
+        )
+        return {**run(job), "weights_sha256": weights_hash(folder)}
+
+    def _draws(
+        self, draws: Sequence[Example], settings: TrainSettings, rng: np.random.Generator
+    ) -> list[Clip]:
+        """The draws with their windows: the clip's own, or 30 s for a share of them."""
+        clips = [self._clip(row, draw_augmentation(settings, rng)) for row in draws]
+        count = round(settings.full_window_share * len(clips))
+        for index in rng.permutation(len(clips))[:count]:
+            clips[index] = replace(clips[index], window_s=MAX_WINDOW_S)
+        return clips
+
+    def _clip(self, row: Example, augmentation: Augmentation) -> Clip:
+        window = self._window(row.duration_s / augmentation.speed)
+        path = self.root / row.audio
+        return Clip(row.utterance_id, path, row.text, row.language, window, augmentation)
 
     def _window(self, duration_s: float) -> float:
         return window_s(duration_s, self.settings.padding_s, self.settings.bucket_s)

@@ -25,7 +25,7 @@ from storage.workspace import Workspace
 
 WRITES = (
     "add_hypotheses", "decide", "mark_pushed", "put_batch", "put_checkpoint", "put_evaluations",
-    "put_labels", "put_manifest", "put_source", "set_candidate", "set_pushed_at",
+    "put_labels", "put_leaks", "put_manifest", "put_source", "set_candidate", "set_pushed_at",
     "take_annotations",
 )  # fmt: skip
 

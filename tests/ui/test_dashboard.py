@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -19,8 +20,10 @@ from al_loop.records import (
     Choice,
     Evaluation,
     Label,
+    Leak,
     Manifest,
     MixtureRow,
+    SilenceEvaluation,
     Source,
     Stage,
     Utterance,
@@ -106,7 +109,10 @@ def record_round(
         done = checkpoint_id.removeprefix("checkpoint-")
         wer = 0.6 - 0.1 * int(done) if done.isdecimal() else 0.9
         store.put_evaluations(
-            number, checkpoint_id, [rates(evaluation_set, "ky", wer), rates("russian", "ru", 0.2)]
+            number,
+            checkpoint_id,
+            [rates(evaluation_set, "ky", wer), rates("russian", "ru", 0.2)],
+            SilenceEvaluation(24, 3),
         )
     store.decide(number, promoted, decision)
     with store.finishing(number, "record", None):
@@ -117,7 +123,8 @@ def rates(evaluation_set: str, language: str, wer: float) -> Evaluation:
     cer = wer / 3
     return Evaluation(
         evaluation_set, language, 40, 200,
-        wer, wer - 0.05, wer + 0.05, cer, cer - 0.02, cer + 0.02, "1",
+        wer, wer - 0.05, wer + 0.05, cer, cer - 0.02, cer + 0.02,
+        wer, wer - 0.05, wer + 0.05, cer, cer - 0.02, cer + 0.02, 30, 20, 10, 0.04, "2",
     )  # fmt: skip
 
 
@@ -213,6 +220,46 @@ def test_the_figures_are_those_of_the_database(
     assert list(mixture["minutes"]) == [0.5, 1.5]
     assert {title.value for title in page.subheader} >= {"Mixture of round 2"}
     assert "The pool is empty" in page.info[0].value
+
+
+def test_silence_and_the_kinds_of_errors(
+    open_page: Open, workspace: Workspace, store: Store
+) -> None:
+    record_round(store, 0)
+    _, rounds, error_rates = (table.value for table in open_page(workspace.root).dataframe)
+    assert list(rounds["hallucinated_share"]) == [12.5]
+    assert list(error_rates["insertions"]) == [10, 10]
+    assert list(error_rates["foreign_share"]) == [4, 4]
+
+
+def test_what_was_put_in_use_by_hand_stands_beside_the_decision(
+    open_page: Open, workspace: Workspace, store: Store
+) -> None:
+    record_round(store, 0)
+    record_round(store, 1)
+    (workspace.checkpoints / "base").mkdir()
+    store.promote("checkpoint-base", "too slow")
+    _, rounds, *_ = (table.value for table in open_page(workspace.root).dataframe)
+    assert list(rounds["by_hand"]) == ["base: too slow", ""]
+
+
+def test_leaks_and_epochs_are_shown_where_there_are_some(
+    open_page: Open, workspace: Workspace, store: Store
+) -> None:
+    record_round(store, 0)
+    assert len(open_page(workspace.root).dataframe) == 3
+    store.put_source(Source("pool", "open_source", "ky"))
+    store.add([Utterance("t", "t", "audio/t", 1.0, "pool", "ky", "test", "ооба")], [])
+    store.put_leaks("manifest-0", [Leak("t", "seed", "*ооба*", "t", "text")])
+    epoch = {"epoch": 1, "draws": 8, "steps": 1, "accumulation": 2, "loss": 1.5}
+    norms = {"mean_grad_norm": 4.0, "full_grad_norm": 2.0, "validation_loss": None}
+    sidecar = json.dumps({"epochs": [epoch | norms], "grad_norm_bound": 5.0})
+    store.db.execute("UPDATE checkpoints SET sidecar = ? WHERE id = 'checkpoint-0'", [sidecar])
+    page = open_page(workspace.root)
+    _, leaks, training, *_ = (table.value for table in page.dataframe)
+    assert list(leaks["text"]) == ["*ооба*"]
+    assert list(training["mean_grad_norm"]) == [4]
+    assert "Training of round 0" in {title.value for title in page.subheader}
 
 
 def test_the_words_are_those_of_status(open_page: Open, workspace: Workspace, store: Store) -> None:

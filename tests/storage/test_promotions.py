@@ -53,6 +53,20 @@ def ledger(store: Store) -> list[tuple[str, int, str]]:
 # -- in use ------------------------------------------------------------------------------------
 
 
+def test_the_checkpoint_in_use_is_the_last_promoted_one(store: Store) -> None:
+    assert store.current_checkpoint_id() is None
+    for name in ("base", "c0", "c1", "c2"):
+        store.put_checkpoint(replace(BASE, id=name))
+    store.start_round(0, 1, "merge", "base")
+    assert store.current_checkpoint_id() == "base"
+    for number, promoted in enumerate([True, True, False]):
+        if number:
+            store.start_round(number, 1, "score", "base")
+        store.set_candidate(number, f"c{number}")
+        store.decide(number, promoted, "because")
+    assert store.current_checkpoint_id() == "c1"
+
+
 def test_every_promotion_is_kept_and_the_last_one_counts(history: Store) -> None:
     assert ledger(history) == [(BASE.id, 0, "start"), ("c0", 0, "gate"), ("c1", 1, "gate")]
     assert history.current_checkpoint_id() == "c1"

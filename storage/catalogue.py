@@ -1,0 +1,101 @@
+"""Sources and utterances: what there is to hear, and what was refused. Knows no round.
+
+Tables: sources, utterances, refusals.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+
+from al_loop.errors import WorkspaceError
+from al_loop.records import HELD_OUT, Refusal, Source, Utterance
+from storage.database import Database, now
+
+UTTERANCE_COLUMNS = (
+    "id, sample_hash, audio, duration_s, source, language, split, text, speaker, origin"
+)
+
+
+class Catalogue(Database):
+    """The sources, their utterances in every split, and the rows that were not let in."""
+
+    def put_source(self, source: Source) -> None:
+        """Add a source, or change its weight. Its kind and language are fixed once it exists."""
+        known = self.source(source.name)
+        if known and (known.kind, known.language) != (source.kind, source.language):
+            raise WorkspaceError(
+                f"source {source.name!r} is already {known.kind} in {known.language}, "
+                f"not {source.kind} in {source.language}; give this data another --source"
+            )
+        with self.transaction():
+            self.db.table("sources").upsert(asdict(source), pk="name")
+
+    def source(self, name: str) -> Source | None:
+        rows = self.db.execute(
+            "SELECT name, kind, language, weight FROM sources WHERE name = ?", [name]
+        ).fetchall()
+        return Source(*rows[0]) if rows else None
+
+    def sources(self) -> list[Source]:
+        rows = self.db.execute("SELECT name, kind, language, weight FROM sources ORDER BY name")
+        return [Source(*row) for row in rows]
+
+    def find(self, utterance_id: str, sample_hash: str) -> Utterance | None:
+        """The utterance with these bytes, or with these samples in another encoding."""
+        rows = self.db.execute(
+            f"SELECT {UTTERANCE_COLUMNS} FROM utterances WHERE id = ? OR sample_hash = ?",
+            [utterance_id, sample_hash],
+        ).fetchall()
+        return Utterance(*rows[0]) if rows else None
+
+    def add(self, utterances: Sequence[Utterance], refusals: Sequence[Refusal]) -> set[str]:
+        """Take in one block of ingested rows. An utterance that is known is overwritten.
+
+        Left out, and returned, are the ids of those that would enter an evaluation set although a
+        manifest holds them: a checkpoint may have learned from them.
+        """
+        with self.transaction():
+            learned = {
+                row[0]
+                for row in self.db.execute(
+                    "SELECT utterance_id FROM manifest_examples "
+                    "WHERE utterance_id IN (SELECT value FROM json_each(?))",
+                    [json.dumps([row.id for row in utterances if row.split in HELD_OUT])],
+                )
+            }
+            self.db.table("utterances").upsert_all(
+                (asdict(row) for row in utterances if row.id not in learned), pk="id"
+            )
+            self._refuse(refusals)
+        return learned
+
+    def _refuse(self, refusals: Iterable[Refusal]) -> None:
+        self.db.table("refusals").upsert_all(
+            ({**asdict(row), "refused_at": now()} for row in refusals), pk=("origin", "reason")
+        )
+
+    # -- utterances by their use -------------------------------------------------------------------
+
+    def pool(self) -> list[Utterance]:
+        """Utterances that may be chosen: in the pool, in no batch yet, not labelled."""
+        return self._utterances(
+            "WHERE split = 'pool' AND id NOT IN (SELECT utterance_id FROM query_batches) "
+            "AND id NOT IN (SELECT utterance_id FROM labels)"
+        )
+
+    def evaluation_utterances(self) -> list[Utterance]:
+        return self._utterances("WHERE split = 'test'")
+
+    def silence_utterances(self) -> list[Utterance]:
+        """Clips in which nobody speaks."""
+        return self._utterances("WHERE split = 'silence'")
+
+    def _utterances(self, where: str) -> list[Utterance]:
+        rows = self.db.execute(f"SELECT {UTTERANCE_COLUMNS} FROM utterances {where} ORDER BY id")
+        return [Utterance(*row) for row in rows]
+
+    def sample_hashes(self) -> dict[str, str]:
+        """The hash of every utterance's samples, by its id."""
+        return dict(self.db.execute("SELECT id, sample_hash FROM utterances").fetchall())

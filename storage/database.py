@@ -1,0 +1,75 @@
+"""The connection to a workspace's database, and the rules of writing to it.
+
+Knows the schema's migrations, but no table beyond the row that names the workspace: the modules
+over it hold those, and `storage.store` joins them.
+
+Each public method that writes is one transaction, so a process killed at any instant leaves the
+state before it or after it. Writes that other processes may repeat after a kill are upserts.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlite_utils
+
+from storage.migrations import migrations
+from storage.workspace import Workspace
+
+BUSY_TIMEOUT_MS = 30_000
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+class Database:
+    """One open workspace. Migrates its database when it is made."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        workspace.create_folders()
+        self.db = sqlite_utils.Database(str(workspace.database))
+        self.db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        self.db.enable_wal()
+        self.db.execute("PRAGMA foreign_keys = ON")
+        if migrations.pending(self.db):
+            migrations.apply(self.db)
+        with self.transaction():
+            self.db.execute(
+                "INSERT INTO workspace (id, created_at) SELECT ?, ? "
+                "WHERE NOT EXISTS (SELECT 1 FROM workspace)",
+                [uuid.uuid4().hex, now()],
+            )
+
+    def close(self) -> None:
+        self.db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing; inside another one, part of it.
+
+        The write lock is taken at once. A transaction that reads first and writes later would fail
+        when another process wrote in between, and no timeout helps against that.
+        """
+        if self.db.conn.in_transaction:
+            yield
+            return
+        self.db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.db.commit()
+        except BaseException:
+            self.db.rollback()
+            raise
+
+    @property
+    def workspace_id(self) -> str:
+        return str(self._row("SELECT id FROM workspace")[0])
+
+    def _row(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
+        return self.db.execute(sql, parameters).fetchone()

@@ -6,12 +6,14 @@ waits load neither torch nor the Label Studio SDK.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -306,19 +308,20 @@ def export(
 @click.option(
     "--full-windows", is_flag=True, help="Pad every clip to 30 s, as others feed Whisper."
 )
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 @click.pass_obj
-def evaluate(workspace: Path, checkpoint: str | None, full_windows: bool) -> None:
+def evaluate(workspace: Path, checkpoint: str | None, full_windows: bool, as_json: bool) -> None:
     """Measure a checkpoint on every evaluation set; prints, and stores nothing."""
     from tqdm import tqdm
 
-    from al_loop.evaluation import evaluate_sets, evaluate_silence
+    from al_loop.evaluation import evaluate_sets
     from al_loop.report import measured_lines
     from al_loop.whisper.features import MAX_WINDOW_S
     from al_loop.whisper.recognizer import WhisperRecognizer
 
     root, settings, store = _open(workspace)
     measured = _checkpoint(store, checkpoint)
-    utterances, silent = store.evaluation_utterances(), store.silence_utterances()
+    utterances = store.evaluation_utterances()
     if not utterances:
         raise WorkspaceError(
             "there is no evaluation set; `al-loop ingest MANIFEST --split test` makes one"
@@ -327,7 +330,7 @@ def evaluate(workspace: Path, checkpoint: str | None, full_windows: bool) -> Non
     if full_windows:  # every window is one bucket
         model = model.model_copy(update={"bucket_s": MAX_WINDOW_S})
     recognizer = WhisperRecognizer(root.root, model)
-    blocks = recognizer.blocks([*utterances, *silent])
+    blocks = recognizer.blocks(utterances)
     listen = recognizer.listener(measured.path)
     heard = {
         row.utterance_id: row
@@ -336,9 +339,12 @@ def evaluate(workspace: Path, checkpoint: str | None, full_windows: bool) -> Non
     }
     samples = settings.evaluate.bootstrap_samples
     evaluations = evaluate_sets(utterances, heard, measured.id, samples)
+    if as_json:
+        click.echo(json.dumps([asdict(row) for row in evaluations], ensure_ascii=False))
+        return
     windows = "30 s windows" if full_windows else "the clips' own windows"
     click.echo(f"{measured.name}, {windows}:")
-    for line in measured_lines(evaluations, evaluate_silence(silent, heard)):
+    for line in measured_lines(evaluations):
         click.echo(line)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from al_loop.config import Settings
-    from al_loop.records import Evaluation, SilenceEvaluation
+    from al_loop.records import Evaluation
     from storage.queries import Reader, Status
 
 
@@ -63,13 +63,11 @@ def round_lines(reader: Reader, round_number: int) -> list[str]:
     return lines
 
 
-def measured_lines(evaluations: Sequence[Evaluation], silence: SilenceEvaluation) -> Iterator[str]:
-    """One checkpoint on every evaluation set, and on silence where there is a set of it."""
+def measured_lines(evaluations: Sequence[Evaluation]) -> Iterator[str]:
+    """One checkpoint on every evaluation set."""
     for row in map(asdict, evaluations):
         yield f"  {row['evaluation_set']} ({row['language']}): WER % {with_interval(row)}"
         yield f"    {details(row)}"
-    if silence.clips:
-        yield f"  silence: words heard in {silence.hallucinated} of {silence.clips} clips"
 
 
 def details(row: Mapping[str, Any]) -> str:

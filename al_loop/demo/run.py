@@ -6,6 +6,7 @@ Knows no more of the loop than its commands and its read-only queries.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 SEED = 7
 TARGET = "ky"
 BOOTSTRAP_SAMPLES = 2000
+MOST_WINDOW_CHANGE = 1.0
+"""Points of WER by which 30 s windows may differ from a clip's own."""
 PATIENCE = 3
 """Calls of `round` in a row that may wait before the demo gives up."""
 
@@ -101,7 +104,9 @@ def run_demo(
         annotator = DemoAnnotator(api, project_id, answers, SEED)
         answered = annotator.answer_some(0.5 if waited == 1 else 1.0)
         say(f"the annotator answers {answered} tasks in Label Studio")
-    code = _conclude(read(), say)
+    say("\nlistening once more in 30 s windows, as others feed Whisper")
+    padded = json.loads(command.answer("evaluate", "--full-windows", "--json"))
+    code = _conclude(read(), padded, say)
     say(f"\nLabel Studio: {connect()[0].base_url}")
     say("dashboard:    http://127.0.0.1:8501 once `make ui` runs")
     return code
@@ -114,9 +119,20 @@ class _Commands:
         self.prefix = [sys.executable, "-m", "al_loop", "--workspace", str(folder)]
 
     def __call__(self, *arguments: str) -> None:
-        process = subprocess.run([*self.prefix, *arguments], env=os.environ.copy(), check=False)
+        self._run(arguments, None)
+
+    def answer(self, *arguments: str) -> str:
+        """What the command prints."""
+        return self._run(arguments, subprocess.PIPE).stdout.decode()
+
+    def _run(
+        self, arguments: Sequence[str], stdout: int | None
+    ) -> subprocess.CompletedProcess[bytes]:
+        command = [*self.prefix, *arguments]
+        process = subprocess.run(command, env=os.environ.copy(), check=False, stdout=stdout)
         if process.returncode != 0:
             raise AlLoopError(f"`al-loop {' '.join(arguments)}` failed; its message is above")
+        return process
 
 
 def _write_config(path: Path) -> None:
@@ -133,8 +149,11 @@ def _recorded(reader: Reader) -> int:
     return sum(row["stage"] is None for row in reader.rounds())
 
 
-def _conclude(reader: Reader, say: Callable[[str], None]) -> int:
-    """Print what the labels brought; 0 when it is what the demo promises."""
+def _conclude(reader: Reader, padded: Sequence[dict[str, Any]], say: Callable[[str], None]) -> int:
+    """Print what the labels brought; 0 when it is what the demo promises.
+
+    padded: the last checkpoint's evaluations in 30 s windows.
+    """
     rates = reader.error_rates()
     sets = sorted({row["evaluation_set"] for row in rates})
     rounds = sorted({row["round"] for row in rates})
@@ -145,12 +164,19 @@ def _conclude(reader: Reader, say: Callable[[str], None]) -> int:
     )
     minutes = sum(row["labelled_min"] for row in reader.rounds())
     complaints = _complaints(reader.transcripts(), rounds)
+    final = {row["evaluation_set"]: row for row in rates if row["round"] == rounds[-1]}
     say(f"\nbefore any training: {before}")
     say(f"labelled in Label Studio: {minutes:.1f} minutes of audio")
     say("\nWER in % after each round, with its 95% interval; round 0 knows the seed data alone")
     say(f"{'round':7}" + "".join(f"{name:24}" for name in sets))
     for number in rounds:
         say(f"{number:<7}" + "".join(f"{cells[number, name]:24}" for name in sets))
+    for row in padded:
+        change = 100 * (row["wer"] - final[row["evaluation_set"]]["wer"])
+        text = f"{row['evaluation_set']} in 30 s windows {with_interval(row)}, {change:+.1f} points"
+        say(text)
+        if abs(change) > MOST_WINDOW_CHANGE:
+            complaints.append(text)
     for complaint in complaints:
         say(f"NOT as it should be: {complaint}")
     if not complaints:

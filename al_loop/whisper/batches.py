@@ -63,10 +63,13 @@ def evenly(clips: Sequence[Clip], size: int) -> Iterator[list[Clip]]:
 
 
 def target_ids(whisper: Whisper, clip: Clip) -> list[int]:
-    """What the decoder should emit behind the prompt: the text and its end."""
-    room = MAX_TARGETS - len(prompt_ids(whisper.model, clip.language))
+    """What the decoder should emit behind the prompt: the text and its end.
+
+    A text too long for the decoder loses its end, or the model would learn to stop in its middle.
+    """
+    room = MAX_TARGETS - len(prompt_ids(whisper.model, clip.language)) + 1
     text = whisper.tokenizer(" " + clip.text.strip(), add_special_tokens=False).input_ids
-    return [*text[:room], whisper.tokenizer.eos_token_id]
+    return [*text, whisper.tokenizer.eos_token_id][:room]
 
 
 def collate(whisper: Whisper, clips: Sequence[Clip]) -> dict[str, torch.Tensor]:

@@ -89,7 +89,7 @@ def save(whisper: Whisper, folder: Path, sidecar: Mapping[str, Any]) -> None:
     whisper.model.save_pretrained(folder)
     whisper.tokenizer.save_pretrained(folder)
     whisper.features.save_pretrained(folder)
-    text = json.dumps(sidecar, indent=2, sort_keys=True, ensure_ascii=False)
+    text = json.dumps(sidecar, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     (folder / SIDECAR).write_text(text + "\n", encoding="utf-8")
 
 

@@ -27,6 +27,9 @@ MEASURED_PARTS = 4
 """At least so many parts, or the noise would be a guess."""
 FIRST_SCALE = 2.0**12
 """Of float16's loss; the scaler finds its own from there."""
+NEED_LESS = (
+    "set train.method = 'lora' or train.gradient_checkpointing = true, or take a smaller model"
+)
 
 Result = TypeVar("Result")
 
@@ -85,8 +88,7 @@ class Gradients:
         tokens = self._tokens(clips)
 
         def work() -> torch.Tensor:
-            for row in self.parameters:
-                row.grad = torch.zeros_like(row) if row.grad is None else row.grad.zero_()
+            self._zero()
             total = torch.zeros((), device=self.device)
             for part in evenly(own, self.batch_size):
                 loss = self._token_sum(part, self.autocast) / tokens
@@ -95,33 +97,36 @@ class Gradients:
             return total
 
         total = self._fitting(work)
-        self.processes.add_up([*(row.grad for row in self.parameters if row.grad is not None)])
-        self.processes.add_up([total])
+        self.processes.add_up([*self._grads(), total])
         return total.item()
 
     def measure(self, clips: Sequence[Clip]) -> GradientNoise:
-        """The norm of the clips' gradient and its noise; `grad` is left alone."""
+        """The clips' gradient and its noise. `fill` must come between this and an optimiser step.
+
+        Leaves the batch size as it is: a measurement needs more memory than a step.
+        """
         autocast = None if self.autocast is torch.float16 else self.autocast
         tokens = self._tokens(clips)
+        batch_size = self.batch_size
 
-        def work() -> tuple[list[int], torch.Tensor, list[torch.Tensor]]:
+        def work() -> tuple[list[int], torch.Tensor]:
+            self._zero()
             size = max(min(self.batch_size, len(clips) // MEASURED_PARTS), 1)
             parts = [part for rows in by_window(clips) for part in evenly(rows, size)]
             squares = torch.zeros(len(parts), device=self.device)
-            whole = [torch.zeros_like(row) for row in self.parameters]
             for index in range(self.processes.rank, len(parts), self.processes.size):
                 own = self._tokens(parts[index])
                 loss = self._token_sum(parts[index], autocast) / own
-                # `backward` would add to what `fill` computes
                 grads = torch.autograd.grad(loss, self.parameters, materialize_grads=True)
                 squares[index] = torch.nn.utils.get_total_norm(grads).square()
-                for sum_, grad in zip(whole, grads, strict=True):
-                    sum_.add_(grad, alpha=own / tokens)
-            return [len(part) for part in parts], squares, whole
+                for row, grad in zip(self._grads(), grads, strict=True):
+                    row.add_(grad, alpha=own / tokens)
+            return [len(part) for part in parts], squares
 
-        sizes, squares, whole = self._fitting(work)
-        self.processes.add_up([squares, *whole])
-        full = torch.nn.utils.get_total_norm(whole).square()
+        sizes, squares = self._fitting(work)
+        self.batch_size = batch_size
+        self.processes.add_up([squares, *self._grads()])
+        full = torch.nn.utils.get_total_norm(self._grads()).square()
         return gradient_noise(sizes, squares.tolist(), full.item())
 
     @torch.no_grad()
@@ -139,6 +144,14 @@ class Gradients:
         total = self._fitting(work)
         self.processes.add_up([total])
         return total.item() / self._tokens(clips)
+
+    def _zero(self) -> None:
+        """Every gradient 0, and there: a process without clips adds nothing to the others'."""
+        for row in self.parameters:
+            row.grad = torch.zeros_like(row) if row.grad is None else row.grad.zero_()
+
+    def _grads(self) -> list[torch.Tensor]:
+        return [row.grad for row in self.parameters if row.grad is not None]
 
     def _tokens(self, clips: Sequence[Clip]) -> int:
         return sum(len(target_ids(self.whisper, clip)) for clip in clips)
@@ -169,10 +182,7 @@ class Gradients:
             if result is not None and not failures:
                 return result
             if self.batch_size == 1:
-                raise TrainingError(
-                    "out of memory with a single utterance: set train.method = 'lora' or "
-                    "train.gradient_checkpointing = true, or take a smaller model"
-                )
+                raise TrainingError(f"out of memory with a single utterance: {NEED_LESS}")
             del result
             self.batch_size //= 2
             clear_device_cache(garbage_collection=True)

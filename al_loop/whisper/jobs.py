@@ -11,28 +11,28 @@ import os
 import subprocess
 import sys
 import threading
-import time
+import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import torch
 from accelerate import PartialState
 
 from al_loop.config import TrainSettings
-from al_loop.errors import AlLoopError, TrainingError
+from al_loop.errors import AlLoopError, ConfigError, TrainingError
 from al_loop.whisper.augment import Augmentation
 from al_loop.whisper.batches import Clip
 from al_loop.whisper.checkpoints import SIDECAR, load, save
 from al_loop.whisper.features import accept_short_windows
 from al_loop.whisper.gradients import ALONE, Processes
 from al_loop.whisper.methods import merge, prepare
-from al_loop.whisper.training import Training, autocast_dtype
+from al_loop.whisper.optimiser import autocast_dtype
+from al_loop.whisper.training import Training
 
 JOB, ERROR, OUTPUT = "job.json", "error.txt", "workers.log"
-DRIVER = "AL_LOOP_DRIVER"
-"""The environment variable with the process id of who launched the workers."""
 LOOPBACK = ("lo", "lo0")
 LAST_LINES = 15
 
@@ -74,7 +74,6 @@ def _train(job: Job, processes: Processes) -> dict[str, Any]:
         "seed": job.seed,
         "draws": done.draws,
         "steps": len(done.log["loss"]),
-        "mean_grad_norm": float(np.mean([row["mean_grad_norm"] for row in done.epochs])),
         "grad_norm_bound": job.settings.grad_norm_bound,
         "epochs": done.epochs,
         "log": done.log,
@@ -92,28 +91,39 @@ def _train(job: Job, processes: Processes) -> dict[str, Any]:
 def _launch(job: Job) -> dict[str, Any]:
     """Let accelerate start the workers, and wait for them.
 
-    Raises TrainingError with a worker's own message, or with the last lines that they printed.
+    Raises TrainingError with a worker's own message, or with the last lines that they printed;
+    ConfigError where there are fewer GPUs than processes.
     """
     count = job.settings.processes
+    environment = os.environ | {"OMP_NUM_THREADS": str(max((os.cpu_count() or 1) // count, 1))}
+    if job.device == "cpu":
+        environment["GLOO_SOCKET_IFNAME"] = LOOPBACK[sys.platform == "darwin"]
+    elif count > torch.cuda.device_count():
+        raise ConfigError(
+            f"train.processes = {count}, but torch finds {torch.cuda.device_count()} GPUs here"
+        )
+    else:
+        torch.cuda.empty_cache()  # an earlier stage may have left memory on the first one
     (job.scratch / ERROR).unlink(missing_ok=True)
     (job.scratch / JOB).write_text(_to_json(job), encoding="utf-8")
     # --multi_gpu is accelerate's name for torchrun's workers, which may as well run on CPUs
     command = [
-        *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"),
+        *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--gpu_ids", "all"),
         *("--num_processes", str(count), "--num_machines", "1", "--main_process_port", "0"),
         *("--mixed_precision", "no", "--dynamo_backend", "no"),
         *("-m", "al_loop.whisper.jobs", str(job.scratch / JOB)),
     ]
-    environment = os.environ | {
-        DRIVER: str(os.getpid()),
-        "OMP_NUM_THREADS": str(max((os.cpu_count() or 1) // count, 1)),
-    }
-    if job.device == "cpu":
-        environment["GLOO_SOCKET_IFNAME"] = LOOPBACK[sys.platform == "darwin"]
-    with (job.scratch / OUTPUT).open("wb") as output:
-        status = subprocess.run(
-            command, env=environment, stdout=output, stderr=subprocess.STDOUT, check=False
-        ).returncode
+    with (
+        (job.scratch / OUTPUT).open("wb") as output,
+        subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.PIPE,  # never written to: it ends when this process does
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        ) as launcher,
+    ):
+        status = launcher.wait()
     if status == 0:
         sidecar: dict[str, Any] = json.loads((job.folder / SIDECAR).read_text(encoding="utf-8"))
         return sidecar
@@ -121,34 +131,34 @@ def _launch(job: Job) -> dict[str, Any]:
         raise TrainingError((job.scratch / ERROR).read_text(encoding="utf-8"))
     lines = (job.scratch / OUTPUT).read_text(encoding="utf-8", errors="replace").splitlines()
     raise TrainingError(
-        f"{count} training processes ended with status {status}:\n" + "\n".join(lines[-LAST_LINES:])
+        f"{count} training processes ended with status {status}; the last lines of "
+        f"{job.scratch / OUTPUT}:\n" + "\n".join(lines[-LAST_LINES:])
     )
 
 
 def _work(path: Path) -> None:
     """One worker's part."""
-    threading.Thread(target=_leave_with, args=(int(os.environ[DRIVER]),), daemon=True).start()
+    threading.Thread(target=_leave_with_the_driver, daemon=True).start()
     job = _from_json(path.read_text(encoding="utf-8"))
     on_cpu = job.device == "cpu"
-    state = PartialState(cpu=on_cpu, backend="gloo" if on_cpu else None)
     try:
+        state = PartialState(cpu=on_cpu, backend="gloo" if on_cpu else None)
         processes = Processes(state.process_index, state.num_processes)
         _train(replace(job, device=str(state.device)), processes)
-    except AlLoopError as exc:
-        (job.scratch / ERROR).write_text(str(exc), encoding="utf-8")
+    except Exception as exc:
+        message = str(exc) if isinstance(exc, AlLoopError) else traceback.format_exc()
+        with suppress(FileExistsError), (job.scratch / ERROR).open("x", encoding="utf-8") as file:
+            file.write(message)  # the first failure's: the others only lose their peer
         raise
     state.wait_for_everyone()
     state.destroy_process_group()
 
 
-def _leave_with(driver: int) -> None:
-    """End this worker when the process that launched it is gone: the next call starts anew."""
-    while True:
-        try:
-            os.kill(driver, 0)
-        except ProcessLookupError:
-            os._exit(1)
-        time.sleep(1)
+def _leave_with_the_driver() -> None:
+    """End this worker when the process that launched it is gone: its next call starts anew."""
+    while os.read(0, 1):  # nothing is ever written to standard input: it only ends
+        pass
+    os._exit(1)
 
 
 def _to_json(job: Job) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from transformers import WhisperForConditionalGeneration
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from al_loop.config import TrainSettings
 
@@ -23,6 +24,11 @@ def prepare(
     """The module to train; only what learns requires gradients. `merge` takes it back."""
     if settings.gradient_checkpointing:
         model.activation_checkpointing_enable({"use_reentrant": False})
+        for layer in model.modules():
+            if isinstance(layer, GradientCheckpointingLayer):
+                # it asks its own mode; the rest stays as it is in use, without any dropout
+                layer.training = True
+                layer.dropout = layer.activation_dropout = 0.0
     if settings.method == "frozen_encoder":
         model.get_encoder().requires_grad_(False)
     if settings.method != "lora":
@@ -34,7 +40,6 @@ def prepare(
         r=settings.lora_rank,
         lora_alpha=ADAPTER_SCALE * settings.lora_rank,
         target_modules=ADAPTED,
-        exclude_modules=["proj_out"],
     )
     return get_peft_model(model, adapters)
 

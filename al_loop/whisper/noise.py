@@ -19,14 +19,19 @@ MARGIN = 0.9
 class GradientNoise:
     """One measurement on `clips` clips.
 
-    full_norm: norm of their mean gradient. squared_norm: the estimate of |G|^2, from which their
-    own noise is taken off, 0 at least. variance: the estimate of tr(S), 0 at least.
+    measured_norm: norm of their mean gradient, noise included. squared_norm: the estimate of |G|^2,
+    with that noise taken off, 0 at least. variance: the estimate of tr(S), 0 at least.
     """
 
     clips: int
-    full_norm: float
+    measured_norm: float
     squared_norm: float
     variance: float
+
+    @property
+    def full_norm(self) -> float:
+        """The estimate of the full gradient's norm, |G|."""
+        return math.sqrt(self.squared_norm)
 
 
 def gradient_noise(
@@ -40,7 +45,7 @@ def gradient_noise(
     total = sum(sizes)
     small = len(sizes) / sum(1 / size for size in sizes)
     mean = sum(squared_norms) / len(squared_norms)
-    if small == total:
+    if len(sizes) == 1:
         return GradientNoise(total, math.sqrt(full_squared_norm), full_squared_norm, 0.0)
     squared_norm = (total * full_squared_norm - small * mean) / (total - small)
     variance = (mean - full_squared_norm) / (1 / small - 1 / total)
@@ -56,5 +61,10 @@ def accumulation_for(noise: GradientNoise, bound: float, batch_size: int, most: 
     noise scale tr(S)/|G|^2: beyond it, accumulating costs steps and removes hardly any noise.
     """
     room = (MARGIN * bound) ** 2 - noise.squared_norm
-    clips = noise.variance / (room if room > 0 else noise.squared_norm)
+    if noise.squared_norm >= bound**2:
+        clips = noise.variance / noise.squared_norm
+    elif room > 0:
+        clips = noise.variance / room
+    else:  # between the margin and the bound
+        return most
     return min(max(math.ceil(clips / batch_size), 1), most)

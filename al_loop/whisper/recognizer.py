@@ -30,7 +30,7 @@ from al_loop.whisper.features import (
 from al_loop.whisper.jobs import Job, run
 from al_loop.whisper.languages import Language, ensure_language, prompt_ids
 
-LIBRARIES = ("torch", "transformers", "accelerate", "numpy")
+LIBRARIES = ("torch", "transformers", "accelerate", "peft", "numpy")
 
 
 class WhisperRecognizer:
@@ -48,10 +48,12 @@ class WhisperRecognizer:
         name = self.settings.checkpoint
         local = self.root / name
         whisper = load(str(local) if local.is_dir() else name)
+        from_folder = local.is_dir() or Path(name).expanduser().is_dir()
         language = Language(self.settings.language, self.settings.donor)
         added = ensure_language(whisper.model, whisper.tokenizer, language)
         sidecar = {
-            "made_from": self.settings.checkpoint,
+            "made_from": name,
+            "from_folder": from_folder,
             "model": self.settings.identity(),
             "token_started_from": self.settings.donor if added else None,
             "versions": versions(),

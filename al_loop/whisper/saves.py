@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,11 @@ def write(path: Path, value: Any) -> None:
 
 
 def read(path: Path) -> Any:
-    """What was written, on the CPU; None where nothing was. Runs no code of the file's."""
-    if not path.is_file():
+    """What was written, on the CPU; None where nothing was, or it is damaged.
+
+    Runs no code of the file's.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (FileNotFoundError, EOFError, RuntimeError, pickle.UnpicklingError):
         return None
-    return torch.load(path, map_location="cpu", weights_only=True)

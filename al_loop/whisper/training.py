@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,9 @@ from al_loop.errors import TrainingError
 from al_loop.whisper import saves
 from al_loop.whisper.batches import Clip, steps
 from al_loop.whisper.checkpoints import Whisper
-from al_loop.whisper.gradients import ALONE, Gradients, Processes, not_a_number
+from al_loop.whisper.gradients import ALONE, NEED_LESS, Gradients, Processes, not_a_number
 from al_loop.whisper.noise import accumulation_for
+from al_loop.whisper.optimiser import adamw, autocast_dtype, learning_rate
 
 MEASURED_CLIPS, MEASURED_FOR_AUTO = 16, 64
 """On which a gradient is measured before each epoch: to report its norm, or to act on its noise."""
@@ -41,8 +42,8 @@ class Progress:
     epoch: epochs that are complete. step: steps done in the next one. draws: clips seen in all.
     batch_size: clips per forward pass, less than the settings' where memory ran out. epochs: one
     record an epoch, see `Training.begin_epoch`. log: one entry a step; grad_norm is the norm before
-    clipping. notes: what a human should know. stale: epochs since `best_loss`, the lowest
-    validation loss. overflows: steps in a row that float16 skipped.
+    clipping, None where float16 overflowed. notes: what a human should know. stale: epochs since
+    `best_loss`, the lowest validation loss. overflows: steps in a row that float16 skipped.
     """
 
     batch_size: int
@@ -50,7 +51,7 @@ class Progress:
     step: int = 0
     draws: int = 0
     epochs: list[dict[str, Any]] = field(default_factory=list)
-    log: dict[str, list[float]] = field(
+    log: dict[str, list[float | None]] = field(
         default_factory=lambda: {"loss": [], "grad_norm": [], "learning_rate": []}
     )
     notes: list[str] = field(default_factory=list)
@@ -94,8 +95,8 @@ class Training:
         device = next(iter(self.named.values())).device.type
         autocast = autocast_dtype(settings.precision, device)
         self.gradients = Gradients(whisper, model, settings.batch_size, autocast, processes)
-        self.optimizer = _adamw(self.gradients.parameters, settings)
-        self.progress = self._resumed() or Progress(settings.batch_size)
+        self.optimizer = adamw(self.gradients.parameters, settings)
+        self.progress = self._resumed()
         self.gradients.batch_size = self.progress.batch_size
         self.saved_at = time.monotonic()
 
@@ -105,31 +106,35 @@ class Training:
         Raises TrainingError when a loss or gradient is not a number, or memory does not suffice.
         """
         progress, settings = self.progress, self.settings
-        with SummaryWriter(str(self.logs), purge_step=len(progress.log["loss"])) as board:
+        done = len(progress.log["loss"])
+        with SummaryWriter(str(self.logs), purge_step=done + 1 if done else None) as board:
             while progress.epoch < len(self.epochs) and not self._is_stale():
                 record = self.begin_epoch()
                 rng = np.random.default_rng([self.seed, progress.epoch])
                 size = settings.batch_size * record["accumulation"]
                 plan = steps(self.epochs[progress.epoch], size, rng)
+                largest = max(map(len, plan))
                 for clips in plan[progress.step :]:
-                    self.take_step(clips)
+                    self.take_step(clips, len(clips) / largest)
                     for name, values in progress.log.items():
-                        board.add_scalar(f"step/{name}", values[-1], len(values))
+                        if values[-1] is not None:
+                            board.add_scalar(f"step/{name}", values[-1], len(values))
                     if time.monotonic() - self.saved_at > 60 * settings.save_minutes:
                         self.save()
-                self.end_epoch(record, len(plan))
+                self.end_epoch(record, plan)
                 for name in SHOWN_PER_EPOCH:
                     if record[name] is not None:
                         board.add_scalar(f"epoch/{name}", record[name], len(progress.log["loss"]))
-        if settings.patience and progress.best_loss is not None:
+        # one process writes the best weights and the checkpoint; the others' are not used
+        if self.processes.rank == 0 and settings.patience and progress.best_loss is not None:
             self._restore(saves.read(self.scratch / BEST))
         return progress
 
     def begin_epoch(self) -> dict[str, Any]:
         """The record of the epoch to come: its accumulation, and what that was chosen by.
 
-        full_grad_norm: of the gradient over `measured_clips` of its draws; squared_norm, variance:
-        the estimates of |G|^2 and tr(S) from them (see `al_loop.whisper.noise`).
+        full_grad_norm: the estimate of |G| from `measured_clips` of its draws; measured_norm: of
+        their gradient, noise included; variance: the estimate of tr(S) (`al_loop.whisper.noise`).
         """
         progress, settings = self.progress, self.settings
         if len(progress.epochs) > progress.epoch:  # resumed in its middle
@@ -150,14 +155,18 @@ class Training:
                 "accumulation": accumulation,
                 "measured_clips": noise.clips,
                 "full_grad_norm": noise.full_norm,
-                "squared_norm": noise.squared_norm,
+                "measured_norm": noise.measured_norm,
                 "variance": noise.variance,
             }
         )
         return progress.epochs[-1]
 
-    def take_step(self, clips: Sequence[Clip]) -> None:
-        """One optimiser step on one accumulated batch."""
+    def take_step(self, clips: Sequence[Clip], weight: float) -> None:
+        """One optimiser step on one accumulated batch.
+
+        weight: its clips over those of the epoch's largest step. Adam undoes the scale of a
+        gradient, so it is the rate that keeps a clip in a small step from counting for several.
+        """
         progress, gradients = self.progress, self.gradients
         loss = gradients.fill(clips)
         self._notice_memory()
@@ -170,34 +179,29 @@ class Training:
             raise TrainingError(not_a_number("the gradient's norm", norm, clips))
         rate = learning_rate((progress.draws + len(clips) / 2) / self.total_draws, self.settings)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        gradients.scaler.step(self.optimizer)
+            group["lr"] = rate * weight
+        try:
+            gradients.scaler.step(self.optimizer)
+        except torch.OutOfMemoryError as exc:
+            raise TrainingError(f"out of memory for AdamW's state: {NEED_LESS}") from exc
         gradients.scaler.update()
         progress.step += 1
         progress.draws += len(clips)
-        for name, value in (("loss", loss), ("grad_norm", norm), ("learning_rate", rate)):
-            progress.log[name].append(value)
+        progress.log["loss"].append(loss)
+        progress.log["grad_norm"].append(None if overflows else norm)
+        progress.log["learning_rate"].append(rate * weight)
 
-    def end_epoch(self, record: dict[str, Any], count: int) -> None:
-        """Complete the record of an epoch of `count` steps, and keep the best weights."""
-        progress, bound = self.progress, self.settings.grad_norm_bound
-        norms = [norm for norm in progress.log["grad_norm"][-count:] if math.isfinite(norm)]
+    def end_epoch(self, record: dict[str, Any], plan: Sequence[Sequence[Clip]]) -> None:
+        """Complete the record of an epoch whose steps were `plan`, and keep the best weights."""
+        progress, count = self.progress, len(plan)
+        losses = [loss for loss in progress.log["loss"][-count:] if loss is not None]
+        norms = [norm for norm in progress.log["grad_norm"][-count:] if norm is not None]
         record["steps"] = count
-        record["loss"] = float(np.mean(progress.log["loss"][-count:]))
-        record["mean_grad_norm"] = float(np.mean(norms))
+        record["loss"] = float(np.mean(losses))
+        record["mean_grad_norm"] = float(np.mean(norms)) if norms else None
         record["validation_loss"] = None
-        self._note(
-            f"epoch {record['epoch']}: loss {record['loss']:.3f}, mean gradient norm "
-            f"{record['mean_grad_norm']:.1f} over {count} steps (bound {bound:g}), full gradient "
-            f"{record['full_grad_norm']:.1f} over {record['measured_clips']} clips before it, "
-            f"accumulation {record['accumulation']}"
-        )
-        if record["full_grad_norm"] > bound:
-            self._note(
-                f"warning: in epoch {record['epoch']} the full gradient itself exceeds "
-                "train.grad_norm_bound; accumulation removes noise, and here there is more than "
-                "noise"
-            )
+        for note in epoch_notes(record, self.settings, max(map(len, plan))):
+            self._note(note)
         if self.validation:
             record["validation_loss"] = self.gradients.loss(self.validation)
             self._notice_memory()
@@ -225,13 +229,17 @@ class Training:
     def total_draws(self) -> int:
         return sum(len(draws) for draws in self.epochs)
 
-    def _resumed(self) -> Progress | None:
+    def _resumed(self) -> Progress:
+        """The state of the last save; that of a beginning where there is none to be read."""
         state = saves.read(self.scratch / STATE)
         if state is None:
-            return None
+            lost = ["the last save could not be read: training starts anew"]
+            notes = lost if (self.scratch / STATE).exists() else []
+            return Progress(self.settings.batch_size, notes=notes)
         self._restore(state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.gradients.scaler.load_state_dict(state["scaler"])
+        if state["scaler"] and self.gradients.scaler.is_enabled():
+            self.gradients.scaler.load_state_dict(state["scaler"])
         return Progress(**state["progress"])
 
     @torch.no_grad()
@@ -251,7 +259,7 @@ class Training:
         if now < before:
             self._note(
                 f"out of memory with {before} utterances at once: it goes on with {now}, and "
-                f"{before // now} times the accumulation"
+                "accumulates over as many more forward passes"
             )
             self.progress.batch_size = now
 
@@ -259,43 +267,25 @@ class Training:
         self.progress.notes.append(text)
 
 
-def _adamw(parameters: Sequence[torch.Tensor], settings: TrainSettings) -> torch.optim.AdamW:
-    """Norms and biases do not decay, as is usual since BERT."""
-    decaying = [row for row in parameters if row.ndim > 1]
-    others = [row for row in parameters if row.ndim <= 1]
-    groups: list[dict[str, Any]] = [{"params": decaying}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(
-        groups,
-        weight_decay=settings.weight_decay,
-        fused=parameters[0].device.type in ("cpu", "cuda"),
+def epoch_notes(record: Mapping[str, Any], settings: TrainSettings, largest: int) -> Iterator[str]:
+    """An epoch in words; largest: the clips of its largest step."""
+    bound, norm = settings.grad_norm_bound, record["mean_grad_norm"]
+    yield (
+        f"epoch {record['epoch']}: loss {record['loss']:.3f}, mean gradient norm "
+        f"{'unknown' if norm is None else f'{norm:.1f}'} (bound {bound:g}), full gradient "
+        f"{record['full_grad_norm']:.1f} before it (from {record['measured_clips']} clips); "
+        f"{record['steps']} steps of {record['draws'] / record['steps']:.1f} clips, "
+        f"accumulation {record['accumulation']}"
     )
-
-
-def learning_rate(progress: float, settings: TrainSettings) -> float:
-    """The rate where `progress`, a share of all draws, is seen: warm-up, then the schedule."""
-    warmup = settings.warmup_share
-    if progress < warmup:
-        return settings.learning_rate * progress / warmup
-    left = (1 - progress) / (1 - warmup) if warmup < 1 else 1.0
-    factor = {
-        "cosine": (1 - math.cos(math.pi * left)) / 2,
-        "linear": left,
-        "constant": 1.0,
-    }[settings.schedule]
-    return settings.learning_rate * factor
-
-
-def autocast_dtype(precision: str, device: str) -> torch.dtype | None:
-    """What the forward pass computes in; None for float32. `auto` asks the device.
-
-    On CPUs without the instructions bfloat16 would be emulated, far slower than float32; GPUs
-    without it have float16.
-    """
-    if precision != "auto":
-        return {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}[precision]
-    if device == "cuda":
-        able = torch.cuda.is_bf16_supported(including_emulation=False)
-        return torch.bfloat16 if able else torch.float16
-    able = torch.cpu.get_capabilities()
-    fast = able.get("avx512_bf16") or able.get("amx_bf16")
-    return torch.bfloat16 if device == "cpu" and fast else None
+    if record["full_grad_norm"] > bound:
+        yield (
+            f"warning: before epoch {record['epoch']} the full gradient itself exceeds "
+            "train.grad_norm_bound; accumulation removes noise, and here there is more than noise"
+        )
+    if settings.accumulation == "auto" and largest <= settings.batch_size * (
+        record["accumulation"] - 1
+    ):
+        yield (
+            f"warning: epoch {record['epoch']} wanted {record['accumulation']} forward passes a "
+            f"step, but no window has more than {largest} clips"
+        )

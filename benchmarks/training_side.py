@@ -62,9 +62,10 @@ def _al_loop(plan: Plan, folder: Path) -> None:
         batch_size=plan.batch_size,
         accumulation=1,  # the notebook has none; all else is as a new workspace has it
     )
-    WhisperRecognizer(folder, ModelSettings()).train(
+    sidecar = WhisperRecognizer(folder, ModelSettings()).train(
         "base", plan.epochs, [], settings, plan.seed, folder / "al_loop", folder / "scratch"
     )
+    print("\n".join(sidecar["notes"]))
 
 
 def _peak_bytes() -> int:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from al_loop.config import TrainSettings
 from al_loop.errors import TrainingError
@@ -201,6 +202,20 @@ def test_adapters_resume(fresh: Callable[[], Whisper], clips: list[Clip], tmp_pa
     assert done.log == expected.log
     before, after = whole.model.state_dict(), resumed.model.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_tensorboard_shows_every_step_once_after_a_restart(
+    fresh: Callable[[], Whisper], clips: list[Clip], tmp_path: Path
+) -> None:
+    rule = {"batch_size": 2, "accumulation": 1, "save_minutes": 1e-9}
+    with pytest.raises(Stop):
+        run_until(fresh(), [clips] * 2, tmp_path / "cut", 5, **rule)
+    done = run(fresh(), [clips] * 2, tmp_path / "cut", **rule)
+    shown = EventAccumulator(str(tmp_path / "cut" / "logs")).Reload()
+    events = shown.Scalars("step/loss")
+    assert [event.step for event in events] == list(range(1, 9))
+    assert [event.value for event in events] == pytest.approx(done.log["loss"])
+    assert len(shown.Scalars("epoch/mean_grad_norm")) == 2
 
 
 class Stop(Exception):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from al_loop.config import EMBEDDED, Settings, label_studio_token, load_settings
-from al_loop.errors import AlLoopError, OracleUnavailable, WorkspaceError
+from al_loop.errors import AlLoopError, ModelError, OracleUnavailable, WorkspaceError
 from al_loop.records import SOURCE_KINDS, SPLITS
 from storage.workspace import Workspace
 
@@ -202,7 +202,8 @@ def checkpoints(workspace: Path) -> None:
     from al_loop.report import checkpoint_lines
     from storage.queries import Reader
 
-    for line in checkpoint_lines(Reader(Workspace.open(workspace))):
+    lines = checkpoint_lines(Reader(Workspace.open(workspace)))
+    for line in lines or ["no checkpoint yet; `al-loop round` makes the first"]:
         click.echo(line)
 
 
@@ -233,8 +234,9 @@ def rollback(workspace: Path, reason: str) -> None:
     """Put the checkpoint in use that was so before the present one."""
     root, _, store = _open(workspace)
     with _alone(root):
+        replaced = store.checkpoint_in_use()
         found = store.rollback(reason)
-    click.echo(f"{found.name} is in use")
+    click.echo(f"{found.name} is in use instead of {replaced.name}")
 
 
 @main.command()
@@ -245,8 +247,7 @@ def rollback(workspace: Path, reason: str) -> None:
 @click.option(
     "--quantization",
     type=click.Choice(QUANTIZATIONS),
-    default="float16",
-    show_default=True,
+    show_default="float16",
     help="Of the weights in CTranslate2's format.",
 )
 @click.option(
@@ -267,7 +268,7 @@ def export(
     workspace: Path,
     checkpoint: str | None,
     form: Any,
-    quantization: str,
+    quantization: str | None,
     place: str | None,
     to: Path | None,
 ) -> None:
@@ -276,13 +277,16 @@ def export(
     CHECKPOINT is a name that `checkpoints` lists, or the beginning of one; default: the one in
     use. The folder appears when it is whole, and none is overwritten.
     """
+    if form == "transformers" and (quantization or place):
+        raise click.UsageError("--quantization and --as are for --format ctranslate2")
+    quantization = quantization or "float16"
+
     from al_loop.model_card import Form, gather, model_card
     from storage.queries import Reader
     from storage.workspace import whole_folder
 
-    root, settings, store = _open(workspace)
+    root, _, store = _open(workspace)
     found = _checkpoint(store, checkpoint)
-    source = store.weights_folder(found)
     suffix = f"{form}-{quantization}" if form == "ctranslate2" else form
     target = (to or root.exports / f"{found.name}-{suffix}").resolve()
     if target.exists():
@@ -290,28 +294,35 @@ def export(
 
     from al_loop.whisper.export import export_ctranslate2, export_transformers, published
 
-    with whole_folder(target) as folder:
-        code = settings.model.language
+    facts = gather(Reader(root), found.id, partial(published, root=root.root))
+    model = facts.base["model"]
+    code = language = model["language"]
+    with whole_folder(target) as folder, weights(store, found) as source:
         if form == "ctranslate2":
-            place = place or settings.model.donor
-            code = export_ctranslate2(source, folder, quantization, code, place)
+            donor = place or model["donor"]
+            code = export_ctranslate2(source, folder, quantization, language, donor)
+            if place and code == language:
+                raise click.UsageError(f"--as: Whisper lists {language!r}, which keeps its place")
         else:
             export_transformers(source, folder)
-        described = Form(target.name, form, quantization, code)
-        facts = gather(Reader(root), found.id, described, partial(published, root=root.root))
-        (folder / "README.md").write_text(model_card(facts), encoding="utf-8")
+        card = model_card(facts, Form(target.name, form, quantization, code))
+        (folder / "README.md").write_text(card, encoding="utf-8")
     click.echo(f"{target} is written; its README.md says how to use it")
 
 
 @main.command()
-@click.option("--checkpoint", help="Its folder's name in checkpoints/; default: the one in use.")
+@click.argument("checkpoint", required=False)
 @click.option(
     "--full-windows", is_flag=True, help="Pad every clip to 30 s, as others feed Whisper."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 @click.pass_obj
 def evaluate(workspace: Path, checkpoint: str | None, full_windows: bool, as_json: bool) -> None:
-    """Measure a checkpoint on every evaluation set; prints, and stores nothing."""
+    """Measure a checkpoint on every evaluation set; prints, and stores nothing.
+
+    CHECKPOINT is a name that `checkpoints` lists, or the beginning of one; default: the one in
+    use.
+    """
     from tqdm import tqdm
 
     from al_loop.evaluation import evaluate_sets
@@ -331,7 +342,8 @@ def evaluate(workspace: Path, checkpoint: str | None, full_windows: bool, as_jso
         model = model.model_copy(update={"bucket_s": MAX_WINDOW_S})
     recognizer = WhisperRecognizer(root.root, model)
     blocks = recognizer.blocks(utterances)
-    listen = recognizer.listener(measured.path)
+    with weights(store, measured):
+        listen = recognizer.listener(measured.path)
     heard = {
         row.utterance_id: row
         for block in tqdm(blocks, unit="block", disable=None)
@@ -536,6 +548,17 @@ def _checkpoint(store: Store, name: str | None) -> Checkpoint:
     found = store.find_checkpoint(name) if name else store.checkpoint_in_use()
     store.weights_folder(found)
     return found
+
+
+@contextmanager
+def weights(store: Store, checkpoint: Checkpoint) -> Iterator[Path]:
+    """The checkpoint's folder, while it is read. A round may delete it: then WorkspaceError."""
+    folder = store.weights_folder(checkpoint)
+    try:
+        yield folder
+    except (OSError, ModelError):
+        store.weights_folder(checkpoint)  # says so where it is gone
+        raise
 
 
 def _teller(watched: bool) -> Callable[[str], None]:

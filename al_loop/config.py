@@ -218,15 +218,17 @@ class PromoteSettings(Section):
     """When a candidate takes the current checkpoint's place."""
 
     margin: float = Field(
-        0.0,
+        1.0,
         ge=0,
-        description="WER points that the target language may lose, against the checkpoint in use "
-        "and against every earlier one; what lies within the paired interval never counts",
+        description="WER points that the target language may lose against the checkpoint in use, "
+        "whatever the interval; against the best one promoted earlier, what lies within the "
+        "paired 95% interval is no loss",
     )
     max_retention_loss: float = Field(
         2.0,
         ge=0,
-        description="WER points that another language may lose, likewise",
+        description="WER points that another language may lose against either; what lies within "
+        "the interval is no loss",
     )
     keep_checkpoints: int = Field(
         3,

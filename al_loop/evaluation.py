@@ -10,6 +10,7 @@ import numpy as np
 from al_loop.metrics import count_errors, evaluate
 from al_loop.promotion import Comparison
 from al_loop.records import (
+    STANDARD_SILENCE,
     Evaluation,
     Hypothesis,
     SilenceEvaluation,
@@ -68,17 +69,17 @@ def compare_sets(
     ]
 
 
+def silence_set(utterances: Sequence[Utterance]) -> Sequence[Utterance]:
+    """Of the silent clips those that are listened to: the standard ones only where all are."""
+    return [row for row in utterances if row.source != STANDARD_SILENCE] or utterances
+
+
 def evaluate_silence(
     utterances: Sequence[Utterance], heard: Mapping[str, Hypothesis]
 ) -> SilenceEvaluation:
-    """One checkpoint on the clips of the silence set, of which there may be none."""
-    found = [hallucinations([heard[row.id]], row.language)[0] for row in utterances]
-    return SilenceEvaluation(len(found), sum(found))
-
-
-def hallucinations(hypotheses: Sequence[Hypothesis], language: str) -> list[bool]:
-    """For each hypothesis of a clip in which nobody speaks, whether it holds a word.
+    """One checkpoint on the clips of the silence set, of which there may be none.
 
     Whisper's own rule for silence is not applied: what is written here is what an annotator sees.
     """
-    return [bool(normalise(row.text, language)) for row in hypotheses]
+    words = sum(bool(normalise(heard[row.id].text, row.language)) for row in utterances)
+    return SilenceEvaluation(len(utterances), words)

@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal
 
+from al_loop.errors import ConfigError
 from al_loop.report import percent, with_interval
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 
 UNKNOWN = "unknown"
+NEEDED = ("made_from", "token_started_from", "language", "donor")
+"""Of the base's sidecar, or of the model settings in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,6 @@ class Facts:
     """
 
     name: str
-    form: Form
     base_model: str | None
     licence: str | None
     sidecar: Row
@@ -55,19 +58,27 @@ class Facts:
 def gather(
     reader: Reader,
     checkpoint_id: str,
-    form: Form,
-    published: Callable[[str], tuple[str | None, str | None]],
+    published: Callable[[Row], tuple[str | None, str | None]],
 ) -> Facts:
-    """The facts about one checkpoint. published: a model's name on the hub, and its licence."""
+    """The facts about one checkpoint.
+
+    published: from the base's sidecar, its name on the hub, and its licence. Raises ConfigError
+    where the sidecar lacks what a card needs.
+    """
     rows = {row["id"]: row for row in reader.checkpoints()}
     found = rows[checkpoint_id]
     first = next(row for row in rows.values() if row["parent"] is None)
     base = json.loads(first["sidecar"])
-    base_model, licence = published(base["made_from"])
+    missing = [key for key in NEEDED if key not in {**base, **base.get("model", {})}]
+    if missing:
+        raise ConfigError(
+            f"the sidecar of {first['name']} lacks {', '.join(missing)}, expected what the first "
+            "`al-loop round` writes; make another workspace"
+        )
+    base_model, licence = published(base)
     number = found["round"]
     return Facts(
         name=found["name"],
-        form=form,
         base_model=base_model,
         licence=licence,
         sidecar=json.loads(found["sidecar"]),
@@ -81,31 +92,37 @@ def gather(
     )
 
 
-def model_card(facts: Facts) -> str:
+def model_card(facts: Facts, form: Form) -> str:
     """The card as Markdown, its front matter first."""
     language = facts.base["model"]["language"]
     title = f"# Whisper for `{language}`: {facts.name}"
-    made_from = facts.base["made_from"]
+    made_from = _made_from(facts)
     first = f"`{made_from}`, fine-tuned with al_loop."
     if not facts.mixture:
         first = f"`{made_from}` as it is, not fine-tuned."
     sections = [
-        _front_matter(facts),
-        f"{title}\n\n{first}{_token(facts)}",
-        _use(facts.form),
+        _front_matter(facts, form),
+        f"{title}\n\n{first}{_token(facts, form)}",
+        _use(form),
         _data(facts),
         _rates(facts),
         _history(facts),
         _training(facts),
-        _limits(facts),
+        _limits(facts, form),
         _licence(facts),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
-def _front_matter(facts: Facts) -> str:
+def _made_from(facts: Facts) -> str:
+    """The base as the settings call it; of a folder the last name, for the rest is nobody's."""
+    name: str = facts.base["made_from"]
+    return name if facts.base_model else PurePath(name).name
+
+
+def _front_matter(facts: Facts, form: Form) -> str:
     spoken = {row["language"] for row in facts.mixture} | {facts.base["model"]["language"]}
-    library = facts.form.format
+    library = form.format
     lines = [
         "language:",
         *(f"- {json.dumps(code)}" for code in sorted(spoken)),  # YAML takes a bare `no` for false
@@ -124,20 +141,20 @@ def _front_matter(facts: Facts) -> str:
     return "\n".join(["---", *lines, "---"])
 
 
-def _token(facts: Facts) -> str:
+def _token(facts: Facts, form: Form) -> str:
     donor, language = facts.base["token_started_from"], facts.base["model"]["language"]
-    if donor is None:
-        return ""
-    text = (
-        f" Whisper does not list `{language}`; the token `<|{language}|>` was added, started from "
-        f"that of `{donor}`."
-    )
-    if facts.form.format == "ctranslate2":
+    text = ""
+    if donor is not None:
+        text = (
+            f" Whisper does not list `{language}`; the token `<|{language}|>` was added, started "
+            f"from that of `{donor}`."
+        )
+    if form.code != language:
         text += (
-            f" In this form it stands in the place of `<|{facts.form.code}|>`, because "
+            f" In this form `<|{language}|>` stands in the place of `<|{form.code}|>`, because "
             "faster-whisper knows no other languages than Whisper's: "
-            f'`language="{facts.form.code}"` decodes `{language}`, and language detection says '
-            f"`{facts.form.code}` for it."
+            f'`language="{form.code}"` decodes `{language}`, and language detection says '
+            f"`{form.code}` for it."
         )
     return text
 
@@ -190,7 +207,7 @@ def _data(facts: Facts) -> str:
 def _rates(facts: Facts) -> str:
     if not facts.rates:
         return ""
-    untrained = {row["evaluation_set"]: percent(row["wer"]) for row in facts.base_rates}
+    untrained = {_measured(row): percent(row["wer"]) for row in facts.base_rates}
     rows = [
         [
             row["evaluation_set"],
@@ -199,7 +216,7 @@ def _rates(facts: Facts) -> str:
             str(row["utterances"]),
             with_interval(row),
             with_interval(row, "cer"),
-            untrained.get(row["evaluation_set"], ""),
+            untrained.get(_measured(row), ""),
         ]
         for row in facts.rates
     ]
@@ -207,14 +224,21 @@ def _rates(facts: Facts) -> str:
     text = (
         "In brackets 95% bootstrap intervals over utterances. Texts are normalised (normaliser "
         f"{facts.rates[0]['normaliser']} of al_loop); decoded greedily in windows of the clip's "
-        "own length, before the export. None of the audio is in the training data above."
+        "own length, before the export."
     )
+    if facts.mixture:
+        text += " None of the audio is in the training data above."
     if facts.silence:
         text += (
             f" In {facts.silence['hallucinated']} of {facts.silence['clips']} clips in which "
             "nobody speaks it heard words."
         )
     return f"## Error rates\n\n{text}\n\n{_table([*header, 'WER % of the base'], rows)}"
+
+
+def _measured(row: Row) -> tuple[str, int, str]:
+    """What two error rates must share to be compared: a set may have grown between them."""
+    return row["evaluation_set"], row["utterances"], row["normaliser"]
 
 
 def _history(facts: Facts) -> str:
@@ -253,7 +277,7 @@ def _training(facts: Facts) -> str:
     return f"## Training settings\n\n{made}\n\n{_table(['setting', 'value'], rows)}"
 
 
-def _limits(facts: Facts) -> str:
+def _limits(facts: Facts, form: Form) -> str:
     limits = []
     if facts.decision and facts.decision.startswith("rejected"):
         objections = _cell(facts.decision.removeprefix("rejected: "))
@@ -267,22 +291,22 @@ def _limits(facts: Facts) -> str:
     if facts.mixture and all(row["kind"] == "synthetic" for row in facts.mixture):
         limits.append("It was trained on synthetic speech alone.")
     if facts.mixture:
-        spoken = ", ".join(
-            f"`{code}`" for code in sorted({row["language"] for row in facts.mixture})
-        )
+        spoken = {row["language"] for row in facts.mixture}
+        measured = {row["language"] for row in facts.rates} - spoken
+        but = f" except {_codes(measured)}" if measured else ""
         limits.append(
-            f"It was trained on {spoken} and without timestamps: other languages of Whisper, and "
-            "its timestamps, may have suffered and were not measured."
+            f"It was trained on {_codes(spoken)} and without timestamps: other languages of "
+            f"Whisper{but}, and its timestamps, may have suffered and were not measured."
         )
-    if facts.form.format == "ctranslate2" and facts.base["token_started_from"]:
-        limits.append(f"Whisper's own `{facts.form.code}` cannot be asked for in this form.")
+    if form.code != facts.base["model"]["language"]:
+        limits.append(f"Whisper's own `{form.code}` cannot be asked for in this form.")
     if not limits:
         return ""
     return "## Limits\n\n" + "\n".join(f"- {row}" for row in limits)
 
 
 def _licence(facts: Facts) -> str:
-    made_from = facts.base["made_from"]
+    made_from = _made_from(facts)
     if facts.licence is None:
         text = (
             f"Unknown: `{made_from}` comes with no licence that we found; ask before you publish."
@@ -290,6 +314,10 @@ def _licence(facts: Facts) -> str:
     else:
         text = f"These weights were made from those of `{made_from}`, under `{facts.licence}`."
     return f"## Licence\n\n{text} The training data may set terms of its own."
+
+
+def _codes(languages: Iterable[str]) -> str:
+    return ", ".join(f"`{code}`" for code in sorted(languages))
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

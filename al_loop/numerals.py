@@ -9,11 +9,12 @@ The rule is ours, one for all languages:
 - What else stands between two numbers parts them: `7:30`, `3,5` and `12.05.1991` are the numbers
   one after another.
 - Kyrgyz `бир` is left out before hundred and thousand, Russian `одна` before thousand, where that
-  is the same number, in words too: `бир миң` and `миң` both are 1000.
+  is the same number, in words too: `бир миң` and `миң` both are 1000. This is for text without
+  punctuation, where `он-бир миң` and `он бир миң` are the same.
 
-A hyphen behind digits means an ordinal in Kyrgyz spelling, and is read as one: `1991-жылы`,
-`5-август`; so do `5-чи` and `5чи`. A case ending joins the last word: `10-дон` and `10дон` are
-`ондон`. In other languages, what follows the digits is a word of its own.
+A hyphen behind digits, or an en dash, means an ordinal in Kyrgyz spelling, and is read as one:
+`1991-жылы`, `5-август`; so do `5-чи` and `5чи`. A case ending joins the last word: `10-дон` and
+`10дон` are `ондон`. In other languages, what follows the digits is a word of its own.
 """
 
 from __future__ import annotations
@@ -35,13 +36,19 @@ NUM2WORDS_CODES = {"kk": "kz"}
 TOO_SLOW = {"am"}
 """Its Amharic did not come to an end at twelve digits."""
 
+_DASHES = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013", "-"))
+"""Hyphen, non-breaking hyphen, figure dash, en dash."""
+_CASE = "[гкдтн][аеоөыиуү]н?"
 _NUMBER = re.compile(r"(?<!\d)[1-9]\d{0,2}(?P<mark>[ .,'’])\d{3}(?:(?P=mark)\d{3})*(?!\d)|\d+")
 _WITH_TAIL = re.compile(
     rf"(?P<number>{_NUMBER.pattern})"
-    r"(?:-?(?P<ordinal>[ыиуү]?н?ч[ыиуү])\b|-?(?P<case>[гкдтн][аеоөыиуү]н?)\b|(?P<hyphen>-)(?=[^\W\d]))?"
+    rf"(?:-?(?P<ordinal>[ыиуү]?н?ч[ыиуү])\b|-?(?P<case>{_CASE})\b|(?P<hyphen>-)(?=[^\W\d]))?"
 )
 _REDUNDANT_ONE = {
-    "ky": re.compile(rf"\b(?P<kept>(?:{'|'.join(TENS)}|жүз) )?бир (?=(?:миң|жүз)\b)"),
+    "ky": re.compile(
+        rf"\b(?P<kept>(?:{'|'.join(TENS)}|жүз) )?"
+        rf"бир (?=(?:миң|жүз)(?:{_CASE}|[иү]нч[иү])?\b)"
+    ),
     "ru": re.compile(
         r"\b(?P<kept>(?:\w+дцать|сорок|\w+десят|девяносто|сто|\w+ста|двести|\w+сот) )?"
         r"одна (?=тысяча\b)"
@@ -56,13 +63,21 @@ def spell_out(text: str, language: str) -> str:
     'миң тогуз жүз токсон биринчи жылы он эки миң сом'
     """
     if language == "ky":
-        text = _WITH_TAIL.sub(_in_kyrgyz, text)
+        text = _WITH_TAIL.sub(_in_kyrgyz, text.translate(_DASHES))
     elif language not in TOO_SLOW and _code(language) in CONVERTER_CLASSES:
         text = _NUMBER.sub(lambda found: f" {_read(found[0], language)} ", text)
-    text = " ".join(text.split())
-    if language in _REDUNDANT_ONE:
-        text = _REDUNDANT_ONE[language].sub(lambda found: found[0] if found["kept"] else "", text)
-    return text
+    return " ".join(text.split())
+
+
+def without_redundant_one(text: str, language: str) -> str:
+    """`text`, in lower case and without punctuation, without a one that says nothing.
+
+    >>> without_redundant_one("бир миң он бир миңге", "ky")
+    'миң он бир миңге'
+    """
+    if language not in _REDUNDANT_ONE:
+        return text
+    return _REDUNDANT_ONE[language].sub(lambda found: found[0] if found["kept"] else "", text)
 
 
 def cardinal(number: int, language: str) -> str:

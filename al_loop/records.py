@@ -34,6 +34,8 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 IN_HOUSE = "in_house"
 """The name of the source that the annotators' labels form."""
+STANDARD_SILENCE = "standard_silence"
+"""The name of the source that the generated silent clips form."""
 
 
 def content_hash(value: Any) -> str:

@@ -23,18 +23,15 @@ def with_interval(row: Mapping[str, Any], name: str = "wer") -> str:
 
 
 def status_lines(reader: Reader, settings: Settings) -> list[str]:
-    """Five lines: round, what it waits for, data, the newest WERs, the last failure."""
+    """Five lines: round, what it waits for, data, WERs of what is in use, the last failure."""
     status = reader.status()
-    newest = reader.error_rates()
-    last = [row for row in newest if row["round"] == newest[-1]["round"]]
-    rates = ", ".join(f"{row['evaluation_set']} {with_interval(row)}" for row in last)
     minutes = f"{status.labelled_s / 60:.1f} min"
     return [
         f"round:    {_round(status)}",
         f"waits:    {_waits(status, settings.label_studio.close_share)}",
         f"data:     {status.pool} clips ({status.pool_s / 60:.1f} min) in the pool, "
         f"{status.labelled} labelled ({minutes}), {status.refused} refused",
-        f"WER (%):  {rates or 'none yet'}",
+        f"WER (%):  {_in_use(reader.checkpoint_in_use())}",
         f"failure:  {_failure(status)}",
     ]
 
@@ -97,9 +94,18 @@ def checkpoint_lines(reader: Reader) -> list[str]:
             lines.append(f"  {row['decision'] or 'not judged yet'}")
         rates = reader.evaluations(row["id"])
         if rates:
-            listed = ", ".join(f"{rate['evaluation_set']} {with_interval(rate)}" for rate in rates)
-            lines.append(f"  WER %: {listed}")
+            lines.append(f"  WER %: {_listed(rates)}")
     return lines
+
+
+def _listed(rates: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(f"{row['evaluation_set']} {with_interval(row)}" for row in rates)
+
+
+def _in_use(checkpoint: Mapping[str, Any]) -> str:
+    if not checkpoint:
+        return "none yet"
+    return f"{_listed(checkpoint['rates']) or 'none yet'}, of {checkpoint['name']}"
 
 
 def _round(status: Status) -> str:

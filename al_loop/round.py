@@ -312,6 +312,9 @@ class Loop:
             )
         for line in leak_lines(leaks):
             self.say(f"  left out, for an evaluation set holds it too: {line}")
+        left = {row.source for row in manifest.mixture}
+        for name in sorted({row.source for row in leaks} - left):
+            self.say(f"  warning: of {name} nothing is left to train on")
 
     def _labels(self) -> list[Label]:
         return [self.settle(answers) for answers in self.store.annotations().values()]
@@ -354,15 +357,15 @@ class Loop:
                 pass
             return
         rule = self.settings.train
-        parent = self._checkpoint(current.checkpoint_id)
-        if rule.start_from == "base":
-            parent = self._base(parent.id)
+        in_use = self.store.current_checkpoint_id()  # not always the one the round began with
+        assert in_use is not None
+        parent = self._base(in_use) if rule.start_from == "base" else self._checkpoint(in_use)
         validation = self.store.validation_examples()
         candidate_id = content_hash(
             {
                 "parent": parent.id,
                 "manifest": manifest.id,
-                "train": rule.model_dump(),
+                "train": rule.model_dump(exclude={"save_minutes", "processes"}),
                 "model": self.settings.model.model_dump(),
                 "seed": current.seed,
                 "validation": [[row.utterance_id, row.text] for row in validation],
@@ -388,10 +391,12 @@ class Loop:
             self.store.set_candidate(current.number, candidate_id)
 
     def _evaluate(self, current: Round) -> None:
-        from al_loop.evaluation import evaluate_sets, evaluate_silence
+        from al_loop.evaluation import evaluate_sets, evaluate_silence, silence_set
 
         utterances = self.store.evaluation_utterances()
-        silent = self.store.silence_utterances()
+        silent: Sequence[Utterance] = ()
+        if utterances or current.candidate_id:  # else there is nothing to compare
+            silent = silence_set(self.store.silence_utterances())
         with_results = []
         in_use = self.store.current_checkpoint_id()
         for checkpoint_id in filter(None, (in_use, current.candidate_id)):
@@ -452,17 +457,19 @@ class Loop:
         )
 
     def _in_silence(self, in_use: str, candidate_id: str) -> Silence:
-        from al_loop.evaluation import hallucinations
+        from al_loop.evaluation import evaluate_silence, silence_set
         from al_loop.promotion import Silence
 
-        silent = [row.id for row in self.store.silence_utterances()]
-        before = self.store.hypotheses(in_use, silent)
-        after = self.store.hypotheses(candidate_id, silent)
-        both = [name for name in silent if name in before and name in after]
-        language = self.settings.model.language
+        silent = silence_set(self.store.silence_utterances())
+        before, after = (
+            self.store.hypotheses(checkpoint_id, [row.id for row in silent])
+            for checkpoint_id in (in_use, candidate_id)
+        )
+        both = [row for row in silent if row.id in before and row.id in after]
         return Silence(
-            hallucinations([before[name] for name in both], language),
-            hallucinations([after[name] for name in both], language),
+            len(both),
+            evaluate_silence(both, before).hallucinated,
+            evaluate_silence(both, after).hallucinated,
         )
 
     def _record(self, current: Round) -> None:

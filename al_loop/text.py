@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from al_loop.numerals import spell_out
+from al_loop.numerals import spell_out, without_redundant_one
 
 NORMALISER = "al_loop-2"
 """Recorded with every error rate; changes whenever `normalise` gives other results."""
@@ -28,4 +28,4 @@ def normalise(text: str, language: str) -> str:
     """
     text = unicodedata.normalize("NFKC", text.replace(_STRESS, "")).lower()
     text = spell_out(text, language).replace("ё", "е")
-    return _NOT_WORD.sub(" ", text).strip()
+    return without_redundant_one(_NOT_WORD.sub(" ", text).strip(), language)

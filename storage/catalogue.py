@@ -71,6 +71,16 @@ class Catalogue(Database):
             self._refuse(refusals)
         return learned
 
+    def learned_texts(self) -> list[tuple[str, str, str]]:
+        """Language and text of all that manifests hold, each once, and the id of one that says so.
+
+        A checkpoint may have learned it, whichever manifest it is of.
+        """
+        return self.db.execute(
+            "SELECT u.language, m.text, min(u.id) FROM manifest_examples m "
+            "JOIN utterances u ON u.id = m.utterance_id GROUP BY u.language, m.text"
+        ).fetchall()
+
     def _refuse(self, refusals: Iterable[Refusal]) -> None:
         self.db.table("refusals").upsert_all(
             ({**asdict(row), "refused_at": now()} for row in refusals), pk=("origin", "reason")

@@ -16,7 +16,7 @@ from pathlib import Path
 from al_loop.errors import WorkspaceError
 from al_loop.records import Checkpoint, Evaluation, SilenceEvaluation
 from storage.database import Database, now
-from storage.workspace import whole_folder
+from storage.workspace import UNFINISHED, whole_folder
 
 SCRATCH = ".training"
 
@@ -115,14 +115,16 @@ class Checkpoints(Database):
     def scratch_folder(self, name: str) -> Path:
         """The folder in which the training of that name saves, and finds its saves again.
 
-        Those of other trainings go at once, and `prune` takes away what is left.
+        What other trainings left goes at once, and `prune` takes away the rest.
         """
         target = self.workspace.checkpoints / f"{name}{SCRATCH}"
-        self._delete_scratch(but=target)
+        self._delete_leftovers(but=target)
         target.mkdir(exist_ok=True)
         return target
 
-    def _delete_scratch(self, but: Path | None = None) -> None:
-        for folder in self.workspace.checkpoints.glob(f"*{SCRATCH}"):
-            if folder != but:
+    def _delete_leftovers(self, but: Path | None = None) -> None:
+        """Delete what trainings saved, and checkpoints half written: under the workspace's lock,
+        nobody is writing any."""
+        for folder in self.workspace.checkpoints.iterdir():
+            if folder.suffix in (SCRATCH, UNFINISHED) and folder != but:
                 shutil.rmtree(folder, ignore_errors=True)

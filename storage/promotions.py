@@ -107,9 +107,10 @@ class Promotions(Checkpoints):
 
         Kept are the base, the checkpoint in use, the `newest` ones, and the `promoted` ones that
         were promoted last (None: all). Rows are marked before folders are deleted; what a kill
-        leaves, the next call deletes. What trainings saved on their way goes too.
+        leaves, the next call deletes. What trainings saved on their way goes too, and what a killed
+        one did not finish. No round may be at work elsewhere.
         """
-        self._delete_scratch()
+        self._delete_leftovers()
         with self.transaction():
             rows = self.db.execute(
                 "UPDATE checkpoints SET pruned_at = ? WHERE pruned_at IS NULL "

@@ -231,12 +231,14 @@ class Reader:
             "SELECT origin, reason, detail, refused_at FROM refusals ORDER BY refused_at, origin"
         )
 
-    def checkpoint_path(self) -> str | None:
-        """The folder, in the workspace, of the checkpoint in use."""
-        return self._first(
-            "SELECT c.path FROM promotions p JOIN checkpoints c ON c.id = p.checkpoint_id "
+    def checkpoint_in_use(self) -> dict[str, Any]:
+        """Its id and name, and as `rates` its newest figures; empty before the first round."""
+        found = self._first(
+            "SELECT c.id, replace(c.path, 'checkpoints/', '') AS name "
+            "FROM promotions p JOIN checkpoints c ON c.id = p.checkpoint_id "
             "ORDER BY p.id DESC LIMIT 1"
-        ).get("path")
+        )
+        return found and found | {"rates": self.evaluations(found["id"])}
 
     def checkpoints(self) -> list[dict[str, Any]]:
         """One row a checkpoint, newest last: what made it, and what became of it.

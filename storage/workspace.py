@@ -12,6 +12,7 @@ from pathlib import Path
 from al_loop.errors import WorkspaceError
 
 CONFIG_NAME = "al_loop.toml"
+UNFINISHED = ".unfinished"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
 
     What a killed process left under the temporary name is removed first.
     """
-    unfinished = target.with_name(target.name + ".unfinished")
+    unfinished = target.with_name(target.name + UNFINISHED)
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     try:

@@ -23,9 +23,9 @@ import pytest
 from click.testing import CliRunner, Result
 from filelock import FileLock
 
-from al_loop.cli import main
+from al_loop.cli import main, weights
 from al_loop.config import TOKEN_VARIABLE, load_settings
-from al_loop.errors import AlLoopError
+from al_loop.errors import AlLoopError, WorkspaceError
 from storage.store import Store
 from storage.workspace import Workspace
 
@@ -226,7 +226,8 @@ def test_the_status_of_a_waiting_round_is_five_lines(world: World) -> None:
     assert first == "round:    1, at pull"
     assert second == "waits:    for annotators: 0 of 6 tasks are answered, it goes on at 90%"
     assert others[0].startswith("data:     8 clips (0.2 min) in the pool, 0 labelled (0.0 min)")
-    assert re.match(r"WER \(%\):  held_out \d+\.\d \(\d+\.\d to \d+\.\d\)$", others[1])
+    rates = r"WER \(%\):  held_out \d+\.\d \(\d+\.\d to \d+\.\d\), of round-000-[0-9a-f]{12}$"
+    assert re.match(rates, others[1])
     assert others[2:] == ["failure:  none"]
 
 
@@ -350,10 +351,22 @@ def test_evaluate_needs_a_checkpoint_and_a_set(store: Store) -> None:
 
 def test_evaluate_names_what_it_does_not_know(world: World) -> None:
     workspace = world.store.workspace
-    assert_refused(run(workspace, "evaluate", "--checkpoint", "round-9"), "round-9", "base")
+    assert_refused(run(workspace, "evaluate", "round-9"), "round-9", "base")
     rmtree(workspace.checkpoints / "base")
-    refused = run(workspace, "evaluate", "--checkpoint", "base")
-    assert_refused(refused, "the weights of base are deleted")
+    for command in ("evaluate", "export"):
+        assert_refused(run(workspace, command, "base"), "the weights of base are deleted")
+
+
+def test_weights_that_a_round_deletes_meanwhile_are_named(world: World) -> None:
+    found = world.store.checkpoint_in_use()
+
+    def read() -> None:
+        with weights(world.store, found) as folder:
+            rmtree(folder)
+            list(folder.iterdir())
+
+    with pytest.raises(WorkspaceError, match="the weights of round-000"):
+        read()
 
 
 def test_no_secret_leaves_the_environment(
@@ -397,15 +410,23 @@ def test_a_checkpoint_is_promoted_by_hand_and_rolled_back(world: World) -> None:
     workspace = world.store.workspace
     result = run(workspace, "promote", "base", "--reason", "too many names wrong")
     assert result.stdout == "base is in use\n"
+    assert run(workspace, "status").stdout.splitlines()[3].endswith("), of base")
     shown = run(workspace, "checkpoints").stdout.splitlines()[0]
     assert shown == "base: in use, put in use by hand (too many names wrong)"
     assert run(workspace, "promote", "bas").stdout == "base is in use already\n"
-    assert re.match(r"round-000-\w+ is in use$", run(workspace, "rollback").stdout)
+    back = run(workspace, "rollback").stdout
+    assert re.match(r"round-000-\w+ is in use instead of base$", back)
     rows = world.store.db.execute("SELECT promoted_by, reason FROM promotions ORDER BY id")
     assert rows.fetchall()[2:] == [
         ("hand", "too many names wrong"),
         ("rollback", "no reason given"),
     ]
+
+
+def test_a_workspace_without_checkpoints_says_so(store: Store) -> None:
+    listed = run(store.workspace, "checkpoints").stdout
+    assert listed == "no checkpoint yet; `al-loop round` makes the first\n"
+    assert_refused(run(store.workspace, "rollback"), "no checkpoint is in use yet", "al-loop round")
 
 
 @pytest.mark.parametrize("arguments", [["promote", "base"], ["rollback"]])
@@ -445,6 +466,22 @@ def test_an_export_overwrites_nothing(world: World, tmp_path: Path) -> None:
     refused = run(world.store.workspace, "export", "base", "--to", str(tmp_path / "mine"))
     assert_refused(refused, "mine exists already, and stays as it is", "--to")
     assert list((tmp_path / "mine").iterdir()) == []
+
+
+def test_an_export_is_told_by_its_base_and_not_by_today_s_settings(world: World) -> None:
+    workspace = world.store.workspace
+    configure(workspace, '[model]\nlanguage = "xx"\ndonor = "yy"')
+    assert run(workspace, "export").exit_code == 0
+    (folder,) = workspace.exports.iterdir()
+    assert "# Whisper for `ky`" in (folder / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("option", ["--quantization=int8", "--as=kk"])
+def test_an_option_of_the_other_format_is_refused(world: World, option: str) -> None:
+    result = run(world.store.workspace, "export", option)
+    assert result.exit_code == 2
+    assert "are for --format ctranslate2" in result.stderr
+    assert list(world.store.workspace.exports.iterdir()) == []
 
 
 def test_an_export_that_fails_leaves_nothing(world: World, tmp_path: Path) -> None:

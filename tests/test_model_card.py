@@ -9,7 +9,10 @@ import pytest
 from huggingface_hub import ModelCard
 
 from al_loop.config import TrainSettings
+from al_loop.errors import ConfigError
 from al_loop.model_card import Facts, Form, gather, model_card
+from al_loop.records import Checkpoint
+from storage.queries import Reader
 from storage.store import Store
 
 from .fakes import make_world
@@ -49,7 +52,6 @@ def mixture(source: str, language: str, kind: str = "synthetic") -> dict[str, An
 
 FACTS = Facts(
     name="round-000-abc",
-    form=TRANSFORMERS,
     base_model="openai/whisper-base",
     licence="mit",
     sidecar={
@@ -84,7 +86,7 @@ def section(card: str, title: str) -> str:
 
 @pytest.mark.parametrize("form", [TRANSFORMERS, CTRANSLATE2])
 def test_the_front_matter_is_what_the_hub_reads(form: Form) -> None:
-    data = ModelCard(model_card(replace(FACTS, form=form))).data
+    data = ModelCard(model_card(FACTS, form)).data
     assert data.language == ["ky", "ru"]
     assert data.license == "mit"
     assert data.base_model == "openai/whisper-base"
@@ -95,41 +97,61 @@ def test_the_front_matter_is_what_the_hub_reads(form: Form) -> None:
 
 def test_a_language_whose_code_yaml_takes_for_a_truth_value_stays_a_code() -> None:
     facts = replace(FACTS, mixture=[mixture("nst", "no")])
-    assert ModelCard(model_card(facts)).data.language == ["ky", "no"]
+    assert ModelCard(model_card(facts, TRANSFORMERS)).data.language == ["ky", "no"]
 
 
 def test_a_base_from_a_folder_is_no_model_of_the_hub() -> None:
     facts = replace(FACTS, base_model=None, licence=None)
-    card = model_card(facts)
+    card = model_card(facts, TRANSFORMERS)
     assert ModelCard(card).data.base_model is None
     assert ModelCard(card).data.license == "unknown"
     assert "no licence that we found; ask before you publish" in section(card, "Licence")
 
 
 def test_data_and_shares_are_those_of_the_mixture() -> None:
-    shown = section(model_card(FACTS), "Training data")
+    shown = section(model_card(FACTS, TRANSFORMERS), "Training data")
     assert "| demo_ky | synthetic | ky | 100 | 1.50 | 50.0 | 48.5 |" in shown
 
 
 def test_error_rates_come_with_intervals_and_with_those_of_the_base() -> None:
-    shown = section(model_card(FACTS), "Error rates")
+    shown = section(model_card(FACTS, TRANSFORMERS), "Error rates")
     assert (
         "| demo_ky | ky | synthetic | 40 | 50.0 (40.0 to 60.0) | 25.0 (15.0 to 35.0) | 90.0 |"
     ) in shown
     assert "| demo_ru | ru | synthetic | 40 | 20.0 (10.0 to 30.0) " in shown
     assert "In 3 of 20 clips in which nobody speaks it heard words." in shown
-    assert "nobody speaks" not in model_card(replace(FACTS, silence=None))
+    assert "nobody speaks" not in model_card(replace(FACTS, silence=None), TRANSFORMERS)
+
+
+def test_a_rate_of_the_base_stands_only_beside_one_of_the_same_clips() -> None:
+    grown = replace(FACTS, base_rates=[{**rates("demo_ky", "ky", 0.9), "utterances": 39}])
+    assert "25.0 (15.0 to 35.0) |  |" in section(model_card(grown, TRANSFORMERS), "Error rates")
+
+
+def test_the_base_s_own_card_speaks_of_no_training_data() -> None:
+    assert "in the training data above" in model_card(FACTS, TRANSFORMERS)
+    assert "the training data above" not in model_card(replace(FACTS, mixture=[]), TRANSFORMERS)
+
+
+def test_no_card_shows_where_a_folder_lies() -> None:
+    base = {**BASE, "made_from": "/home/aida/models/whisper-mine"}
+    facts = replace(FACTS, base=base, base_model=None)
+    for mixture_rows in (FACTS.mixture, []):
+        for licence in ("mit", None):
+            card = model_card(replace(facts, mixture=mixture_rows, licence=licence), TRANSFORMERS)
+            assert "`whisper-mine`" in card
+            assert "/home" not in card
 
 
 def test_every_training_setting_is_named() -> None:
-    shown = section(model_card(FACTS), "Training settings")
+    shown = section(model_card(FACTS, TRANSFORMERS), "Training settings")
     for name in TrainSettings.model_fields:
         assert f"| `{name}` | " in shown
     assert "12 steps over 96 draws, seed 7, on cpu; torch 2.13.0." in shown
 
 
 def test_limits_are_those_of_the_data() -> None:
-    shown = section(model_card(FACTS), "Limits")
+    shown = section(model_card(FACTS, TRANSFORMERS), "Limits")
     assert "Every evaluation set is synthetic speech" in shown
     assert "trained on synthetic speech alone" in shown
     people = replace(
@@ -137,33 +159,50 @@ def test_limits_are_those_of_the_data() -> None:
         rates=[*FACTS.rates, rates("radio", "ky", 0.4, "in_house")],
         mixture=[mixture("radio", "ky", "in_house")],
     )
-    assert "synthetic speech" not in model_card(people)
-    assert "measured on no evaluation set" in model_card(replace(FACTS, rates=[]))
+    assert "synthetic speech" not in model_card(people, TRANSFORMERS)
+    assert "measured on no evaluation set" in model_card(replace(FACTS, rates=[]), TRANSFORMERS)
+
+
+def test_a_language_that_was_measured_is_not_among_those_that_were_not() -> None:
+    one = replace(FACTS, mixture=[mixture("demo_ky", "ky")])
+    limits = section(model_card(one, TRANSFORMERS), "Limits")
+    assert "trained on `ky` and without" in limits
+    assert "other languages of Whisper except `ru`, and its" in limits
+    assert "other languages of Whisper, and its" in model_card(FACTS, TRANSFORMERS)
 
 
 def test_a_rejected_checkpoint_says_so() -> None:
     facts = replace(FACTS, decision="rejected: demo_ru got worse by +5.0 points")
-    assert "rejected this checkpoint: rejected: demo_ru got" not in model_card(facts)
-    assert "The promotion gate rejected this checkpoint: demo_ru got worse" in model_card(facts)
+    limits = section(model_card(facts, TRANSFORMERS), "Limits")
+    assert "The promotion gate rejected this checkpoint: demo_ru got worse" in limits
 
 
 def test_ctranslate2_s_form_says_by_which_code_the_language_is_asked_for() -> None:
-    card = model_card(replace(FACTS, form=CTRANSLATE2))
+    card = model_card(FACTS, CTRANSLATE2)
     assert 'language="kk"' in section(card, "Use")
     assert "in the place of `<|kk|>`" in card
     assert "Whisper's own `kk` cannot be asked for in this form." in section(card, "Limits")
-    assert "kk" not in section(model_card(FACTS), "Use")
+    assert "kk" not in section(model_card(FACTS, TRANSFORMERS), "Use")
 
 
 def test_a_listed_language_takes_nobody_s_place() -> None:
     base = {**BASE, "model": {"language": "kk"}, "token_started_from": None}
-    card = model_card(replace(FACTS, base=base, form=CTRANSLATE2))
+    card = model_card(replace(FACTS, base=base), replace(CTRANSLATE2, code="kk"))
     assert "in the place of" not in card
     assert "cannot be asked for" not in card
 
 
+def test_a_token_that_the_base_had_already_takes_another_s_place_too() -> None:
+    base = {**BASE, "token_started_from": None}
+    card = model_card(replace(FACTS, base=base), CTRANSLATE2)
+    assert "was added" not in card
+    assert "`<|ky|>` stands in the place of `<|kk|>`" in card
+    assert "Whisper's own `kk` cannot be asked for in this form." in section(card, "Limits")
+
+
 def test_foreign_text_breaks_no_table() -> None:
-    (line,) = [row for row in model_card(FACTS).splitlines() if row.startswith("| 0 |")]
+    card = model_card(FACTS, TRANSFORMERS)
+    (line,) = [row for row in card.splitlines() if row.startswith("| 0 |")]
     assert line == "| 0 | 0 | 0.0 | promoted: demo_ky \\| &lt;b>better&lt;/b> |  |"
 
 
@@ -173,16 +212,27 @@ def test_the_facts_are_those_of_the_database(store: Store) -> None:
     world.store.promote(world.store.find_checkpoint("base").id, "slow")
     for name in ("round-000", "base"):
         found = world.store.find_checkpoint(name)
-        facts = gather(world.reader(), found.id, TRANSFORMERS, lambda name: (f"hub/{name}", "mit"))
+        facts = gather(world.reader(), found.id, lambda base: ("hub/it", "mit"))
         assert (facts.name, facts.licence) == (found.name, "mit")
-        assert facts.base_model == "hub/packaged:whisper-base"
+        assert facts.base_model == "hub/it"
         assert facts.base["made_from"] == "packaged:whisper-base"
         assert [row["evaluation_set"] for row in facts.rates] == ["held_out"]
-        assert model_card(facts)
+        assert model_card(facts, TRANSFORMERS)
     assert (facts.rounds, facts.mixture, facts.decision) == ([], [], None)
-    assert "as it is, not fine-tuned" in model_card(facts)
+    assert "as it is, not fine-tuned" in model_card(facts, TRANSFORMERS)
     trained = world.store.find_checkpoint("round-000")
-    facts = gather(world.reader(), trained.id, TRANSFORMERS, lambda name: (None, None))
+    facts = gather(world.reader(), trained.id, lambda base: (None, None))
     assert facts.rates[0]["wer"] < facts.base_rates[0]["wer"]
     assert [row["source"] for row in facts.mixture] == ["books"]
     assert facts.rounds[0]["by_hand"] == "base: slow"
+
+
+@pytest.mark.parametrize("sidecar", [{}, {**BASE, "model": {"language": "ky"}}])
+def test_a_base_that_does_not_say_what_it_is_is_an_error(
+    store: Store, sidecar: dict[str, Any]
+) -> None:
+    store.put_checkpoint(Checkpoint("base", "checkpoints/base", None, sidecar))
+    reader = Reader(store.workspace)
+    with pytest.raises(ConfigError, match=r"of base lacks .*donor"):
+        gather(reader, "base", lambda base: (None, None))
+    reader.close()

@@ -17,7 +17,7 @@ from al_loop.errors import (
     TrainingError,
     WorkspaceError,
 )
-from al_loop.records import STAGES, Example, Source
+from al_loop.records import STAGES, STANDARD_SILENCE, Example, Source
 from al_loop.round import MOST_STARTS
 from storage.store import Store
 
@@ -93,8 +93,12 @@ def test_with_nothing_labelled_round_0_has_no_candidate_and_round_1_goes_on(stor
 
 def test_without_an_evaluation_set_a_candidate_is_promoted_unseen(store: Store) -> None:
     world = make_world(store, test=0)
+    store.add(clips("held_out", "silence", 4), [])
     world.advance()
-    assert decision(world, 0).startswith("promoted unseen")
+    assert decision(world, 0) == (
+        "promoted unseen: there is no evaluation set to compare on; "
+        "words in 4 of 4 silent clips, in 4 before"
+    )
     assert world.reader().error_rates() == []
 
 
@@ -431,6 +435,13 @@ def test_too_many_sentences_of_an_evaluation_set_stop_the_round(world: World) ->
     assert world.recognizer.trainings == []
 
 
+def test_a_source_of_which_nothing_is_left_is_named(world: World) -> None:
+    repeat_a_test_sentence(world, 4)
+    world.set(mixture={"max_leak_share": 1.0})
+    world.advance()
+    assert "  warning: of books nothing is left to train on" in world.said
+
+
 def test_words_in_silence_are_counted_before_and_after(world: World) -> None:
     world.store.put_source(Source("room", "in_house", "ky"))
     world.store.add(clips("room", "silence", 5), [])
@@ -442,7 +453,7 @@ def test_words_in_silence_are_counted_before_and_after(world: World) -> None:
         "after": 5,
     }
     assert world.reader().rounds()[0]["hallucinated_share"] == 1
-    assert "words in silent clips +0.0" in decision(world, 0)
+    assert "words in 5 of 5 silent clips, in 5 before" in decision(world, 0)
     assert not {row.id for row in world.store.silence_utterances()} & trained_on(world, 0)
 
 
@@ -473,6 +484,15 @@ def test_training_can_start_from_the_promoted_checkpoint(asked: World) -> None:
     assert rejected.startswith("checkpoints/round-000-")
     wer = [row["wer"] for row in asked.reader().error_rates()]
     assert wer[0] == wer[1] > wer[2]
+
+
+def test_training_does_not_start_from_what_was_rolled_back(asked: World) -> None:
+    asked.set(train={"start_from": "promoted"})
+    asked.store.rollback("it hears words in music")
+    asked.advance(close=True)
+    assert [row.checkpoint for row in asked.recognizer.trainings] == ["checkpoints/base"] * 2
+    parents = [row["parent"] for row in asked.reader().checkpoints()]
+    assert parents == [None, "base", "base"]
 
 
 def test_training_starts_from_the_base_every_time(asked: World) -> None:
@@ -553,9 +573,26 @@ def test_a_checkpoint_promoted_before_the_gate_has_judged_gets_its_error_rates(
 def test_the_gate_counts_words_in_silent_clips(world: World) -> None:
     world.store.add([replace(row, text=None) for row in clips("held_out", "silence", 4)], [])
     world.advance()
-    assert decision(world, 0).endswith(
-        "; words in silent clips +0.0 points of clips (+0.0 to +0.0)"
-    )
+    assert decision(world, 0).endswith("; words in 4 of 4 silent clips, in 4 before")
+
+
+def test_a_silence_set_of_the_user_s_takes_the_standard_one_s_place(world: World) -> None:
+    world.store.put_source(Source(STANDARD_SILENCE, "synthetic", "ky"))
+    world.store.add(clips(STANDARD_SILENCE, "silence", 4), [])
+    world.advance()
+    assert "words in 4 of 4 silent clips" in decision(world, 0)
+    world.store.put_source(Source("room", "in_house", "ky"))
+    world.store.add(clips("room", "silence", 2), [])
+    world.advance()
+    world.advance(close=True)
+    assert "words in 2 of 2 silent clips" in decision(world, 1)
+
+
+def test_with_nothing_to_compare_silence_is_not_listened_to(store: Store) -> None:
+    world = make_world(store, train=0, test=0)
+    store.add(clips("held_out", "silence", 4), [])
+    world.advance()
+    assert store.db.execute("SELECT count(*) FROM hypotheses").fetchone() == (0,)
 
 
 def test_old_rejected_checkpoints_lose_their_weights(asked: World) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from al_loop.audio import SAMPLE_RATE, sample_hash
-from al_loop.evaluation import evaluate_silence, hallucinations
-from al_loop.records import Hypothesis, SilenceEvaluation, Utterance
+from al_loop.evaluation import evaluate_silence, silence_set
+from al_loop.records import STANDARD_SILENCE, Hypothesis, SilenceEvaluation, Utterance
 from al_loop.silence import DURATIONS_S, LEVELS_DBFS, standard_set
 from al_loop.silence import SAMPLE_RATE as OURS
 from al_loop.sources.silence import ingest_standard_silence
@@ -73,13 +73,19 @@ def heard(text: str) -> Hypothesis:
     return Hypothesis("a", text, 1, 0.0, 0.0, 0.0, 1.0, np.zeros(2))
 
 
+def silent(name: str, source: str = "room") -> Utterance:
+    return Utterance(name, name, "", 1.0, source, "ky", "silence")
+
+
 def test_a_word_in_silence_is_hallucinated() -> None:
-    rows = [heard("Субтитрлер"), heard(""), heard(" … "), heard("5")]
-    assert hallucinations(rows, "ky") == [True, False, False, True]
-
-
-def test_a_silence_set_is_counted_clip_by_clip() -> None:
-    clips = [Utterance(name, name, "", 1.0, "room", "ky", "silence") for name in "abc"]
-    said = dict(zip("abc", [heard("ооба"), heard(""), heard("жок")], strict=True))
-    assert evaluate_silence(clips, said) == SilenceEvaluation(clips=3, hallucinated=2)
+    said = {"a": heard("Субтитрлер"), "b": heard(""), "c": heard(" … "), "d": heard("5")}
+    found = evaluate_silence([silent(name) for name in said], said)
+    assert found == SilenceEvaluation(clips=4, hallucinated=2)
     assert evaluate_silence([], {}) == SilenceEvaluation(clips=0, hallucinated=0)
+
+
+def test_the_standard_clips_count_only_where_there_are_no_others() -> None:
+    standard, own = silent("a", STANDARD_SILENCE), silent("b")
+    assert silence_set([standard]) == [standard]
+    assert silence_set([standard, own]) == [own]
+    assert silence_set([]) == []

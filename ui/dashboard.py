@@ -78,7 +78,8 @@ def show_loop(reader: Reader, settings: Settings, command: str) -> None:
         st.info(missing)
         show_text(f"{command} {arguments}")
     language = settings.model.language
-    show_figures(status, [row for row in rates if row["language"] == language], language)
+    in_use = reader.checkpoint_in_use()
+    show_figures(status, in_use, [row for row in rates if row["language"] == language], language)
     if rates:
         st.subheader("Word error rate after each round, with 95% intervals", anchor=False)
         st.altair_chart(error_rate_chart(rates), width="stretch")
@@ -109,22 +110,22 @@ def next_step(status: Status, rounds: Rows, rates: Rows) -> tuple[str, str] | No
     return None
 
 
-def show_figures(status: Status, rates: Rows, language: str) -> None:
-    """The key figures; rates: those of the target language."""
+def show_figures(status: Status, in_use: Mapping[str, Any], rates: Rows, language: str) -> None:
+    """The key figures; in_use: that checkpoint. rates: by round, those of the target language."""
     figure = partial(st.metric, border=True, height="stretch")
-    newest = [row for row in rates if row["round"] == rates[-1]["round"]]
+    newest = [row for row in in_use.get("rates", ()) if row["language"] == language]
     first = {row["evaluation_set"]: row for row in reversed(rates)}
     with st.container(horizontal=True):
         for row in newest:
-            start = first[row["evaluation_set"]]
+            start = first.get(row["evaluation_set"])
             figure(
                 f"WER % ({language}), {as_code(row['evaluation_set'])}",
                 round(100 * row["wer"], 1),
-                round(100 * (row["wer"] - start["wer"]), 1),
+                round(100 * (row["wer"] - start["wer"]), 1) if start else None,
                 delta_color="inverse",
-                delta_description=f"points since round {start['round']}",
+                delta_description=f"points since round {start['round']}" if start else None,
                 format="%.1f",
-                help=f"with its 95% interval: {with_interval(row)}",
+                help=f"of {as_code(in_use['name'])}; its 95% interval: {with_interval(row)}",
             )
         if not newest:
             figure(f"WER % ({language})", None)

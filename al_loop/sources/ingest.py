@@ -3,7 +3,7 @@
 Refused are files that cannot be decoded or labelled, rows of a labelled split without a text, rows
 of the silence split with one, and duplicates. An evaluation set, silence too, is stronger than its
 namesakes: its audio cannot enter training or the pool under any name, and audio that waits in the
-pool moves out of it.
+pool moves out of it. What a checkpoint may have learned, audio or sentence, cannot become a test.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -37,6 +38,7 @@ class Catalogue(Protocol):
     def source(self, name: str) -> Source | None: ...
     def put_source(self, source: Source) -> None: ...
     def find(self, utterance_id: str, sample_hash: str) -> Utterance | None: ...
+    def learned_texts(self) -> list[tuple[str, str, str]]: ...
     def add(self, utterances: Sequence[Utterance], refusals: Sequence[Refusal]) -> set[str]: ...
 
 
@@ -107,9 +109,16 @@ class _Run:
         self.seen: dict[str, str] = {}
         self.moving: set[str] = set()
         self.sources: set[str] = set()
+        self.learned: dict[tuple[str, str], str] = {}
+        self.normalise = cache(normalise)
 
     def take_block(self, block: Sequence[Row], tick: Callable[[], None]) -> None:
         utterances, refusals = [], []
+        if any((row.split or self.intake.split) == "test" for row in block):
+            self.learned = {  # asked anew, for a round may be at work meanwhile
+                (language, self.normalise(text, language)): utterance_id
+                for language, text, utterance_id in self.catalogue.learned_texts()
+            }
         for row in block:
             tick()
             try:
@@ -165,12 +174,25 @@ class _Run:
         )
         known = self.catalogue.find(utterance_id, hashed)
         utterance = self._reconcile(known, new) if known else new
+        if utterance is not None:
+            self._check_learned(utterance)
         path = self.root / (known or new).audio
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             write_flac(samples, path)
         self.seen[utterance_id] = self.seen[hashed] = row.origin
         return utterance
+
+    def _check_learned(self, utterance: Utterance) -> None:
+        """Raises AudioError when a checkpoint may have learned a test's text from another clip.
+
+        Of the very same clip, the catalogue itself says so.
+        """
+        if utterance.split != "test":
+            return
+        said = utterance.language, normalise(utterance.text or "", utterance.language)
+        if self.learned.get(said, utterance.id) != utterance.id:
+            raise AudioError("text_trained_on", "a checkpoint has learned the same text")
 
     def _source(self, row_language: str | None) -> str:
         """The source's name; rows that state their language go to one source a language."""

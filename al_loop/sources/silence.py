@@ -6,16 +6,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from al_loop.audio import write_flac
+from al_loop.records import STANDARD_SILENCE
 from al_loop.silence import standard_set
 from al_loop.sources.ingest import Catalogue, Intake, Report, ingest
 from al_loop.sources.rows import Row
 
-SOURCE = "standard_silence"
-
 
 def ingest_standard_silence(language: str, catalogue: Catalogue, root: Path) -> Report:
     """Make the clips, and take them into `catalogue`; `language` is what the model listens for."""
-    intake = Intake(SOURCE, "synthetic", language, "silence", frozenset({language}))
+    intake = Intake(STANDARD_SILENCE, "synthetic", language, "silence", frozenset({language}))
     with TemporaryDirectory() as folder:
         rows = []
         for number, (name, samples) in enumerate(standard_set()):

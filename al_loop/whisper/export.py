@@ -12,17 +12,19 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from ctranslate2.converters import TransformersConverter
 from huggingface_hub import try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError
 from tokenizers import Tokenizer
 from transformers import WhisperForConditionalGeneration
 
 from al_loop.errors import ModelError
-from al_loop.whisper.checkpoints import PACKAGED, load
+from al_loop.whisper.checkpoints import PACKAGED, SIDECAR, load
 from al_loop.whisper.languages import language_token, timestamp_ids
 
 TOKENIZER = "tokenizer.json"
@@ -30,12 +32,23 @@ FEATURES = "preprocessor_config.json"
 MODEL_SUFFIXES = {".json", ".safetensors", ".txt"}
 CARD = "README.md"
 LICENCE_LINE = re.compile(r"^license: *[\"']?([\w.-]+)", re.M)
+NO_LICENCE = "unknown"
+"""What a card of ours says where nobody knows."""
+SIZES = ("tiny", "base", "small", "medium", "large", "large-v2", "large-v3")
+LICENCES = {f"openai/whisper-{size}": "apache-2.0" for size in SIZES} | {
+    "openai/whisper-large-v3-turbo": "mit"
+}
+"""Those of the hub's multilingual models, as their cards say; the packaged copy is MIT."""
 
 
 def export_transformers(checkpoint: Path, folder: Path) -> None:
-    """Copy a checkpoint's model files into `folder`."""
+    """Copy a checkpoint's model files into `folder`, its sidecar without paths of this machine."""
     for path in sorted(checkpoint.iterdir()):
-        if path.is_file() and path.suffix in MODEL_SUFFIXES:
+        if path.name == SIDECAR:
+            sidecar = _without_paths(json.loads(path.read_text(encoding="utf-8")))
+            text = json.dumps(sidecar, indent=2, sort_keys=True, ensure_ascii=False)
+            (folder / SIDECAR).write_text(text + "\n", encoding="utf-8")
+        elif path.is_file() and path.suffix in MODEL_SUFFIXES:
             shutil.copy(path, folder)
 
 
@@ -46,11 +59,13 @@ def export_ctranslate2(
 
     code: the target language's. place: of the language that makes room where `code` is a token
     that we added. Returns the code by which faster-whisper then knows the target language. Raises
-    ModelError where Whisper does not list `place`.
+    ModelError where Whisper does not list `place`, or the checkpoint does not know `code`.
     """
     whisper = load(str(checkpoint))
     tokenizer = json.loads((checkpoint / TOKENIZER).read_text(encoding="utf-8"))
     known = whisper.model.generation_config.lang_to_id
+    if language_token(code) not in known:
+        raise ModelError(f"{checkpoint} has no token for language {code!r}")
     first_timestamp = timestamp_ids(whisper.model).start
     added = known[language_token(code)] >= first_timestamp
     if added:
@@ -69,21 +84,35 @@ def export_ctranslate2(
     return place if added else code
 
 
-def published(name: str, root: Path) -> tuple[str | None, str | None]:
-    """What the model called `name` is called on the hub, and the licence of its weights.
+def published(base: Mapping[str, Any], root: Path) -> tuple[str | None, str | None]:
+    """What the model in a base's sidecar is called on the hub, and the licence of its weights.
 
     None where nobody says. Asked is what lies here: the model card of a folder, which may be
-    relative to `root`, or the hub's in the local cache.
+    relative to `root`, or the hub's in the local cache; then what we know of OpenAI's.
     """
+    name = base["made_from"]
     if name == PACKAGED:
         return "openai/whisper-base", "mit"
     folder = root / Path(name).expanduser()
-    if folder.is_dir():
+    if base.get("from_folder", folder.is_dir()):
         return None, _licence(folder / CARD)
-    if name.startswith("openai/whisper-"):
-        return name, "apache-2.0"
-    cached = try_to_load_from_cache(name, CARD)
-    return name, _licence(Path(cached)) if isinstance(cached, str) else None
+    try:
+        cached = try_to_load_from_cache(name, CARD)
+    except HFValidationError:  # no name on the hub
+        return None, None
+    stated = _licence(Path(cached)) if isinstance(cached, str) else None
+    return name, stated or LICENCES.get(name)
+
+
+def _without_paths(value: Any) -> Any:
+    """A sidecar's value, of a path of this machine only the last name."""
+    if isinstance(value, dict):
+        return {key: _without_paths(row) for key, row in value.items()}
+    if isinstance(value, list):
+        return [_without_paths(row) for row in value]
+    if isinstance(value, str) and value.startswith(("/", "~")):
+        return Path(value).name
+    return value
 
 
 def _licence(card: Path) -> str | None:
@@ -92,7 +121,7 @@ def _licence(card: Path) -> str | None:
         return None
     _, *front_matter = card.read_text(encoding="utf-8", errors="replace").split("---\n", 2)
     found = LICENCE_LINE.search(front_matter[0]) if front_matter else None
-    return found[1] if found else None
+    return found[1] if found and found[1] != NO_LICENCE else None
 
 
 class _Converter(TransformersConverter):

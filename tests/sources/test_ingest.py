@@ -286,6 +286,28 @@ def test_audio_that_was_learned_cannot_become_a_test(store: Store, make_clip: Ma
     assert store.evaluation_utterances() == []
 
 
+def test_a_sentence_that_was_learned_cannot_become_a_test(
+    store: Store, make_clip: MakeClip
+) -> None:
+    manifest = make_clip("in/a.wav", seed=0).parent / "rows.tsv"
+    make_clip("in/b.wav", seed=1)
+    make_clip("in/c.wav", seed=2)
+    manifest.write_text("path\ttext\nc.wav\tСаат беште\n", encoding="utf-8")
+    take(store, manifest, TEST)
+    manifest.write_text("path\ttext\na.wav\tсаат 5те\n", encoding="utf-8")
+    take(store, manifest, TRAIN)
+    store.put_manifest(0, Manifest("m", store.training_examples("in_house"), []))
+    kept = sorted(store.workspace.audio.rglob("*.flac"))
+
+    manifest.write_text("path\ttext\nb.wav\tСаат беште!\n", encoding="utf-8")
+    assert reasons(take(store, manifest, TEST)) == ["text_trained_on"]
+    assert sorted(store.workspace.audio.rglob("*.flac")) == kept
+    assert reasons(take(store, manifest, replace(TEST, source="ru", language="ru"))) == []
+
+    manifest.write_text("path\ttext\nc.wav\tСаат беште\n", encoding="utf-8")
+    assert take(store, manifest, TEST).known == 1
+
+
 def test_another_text_for_known_audio_is_not_taken_silently(
     store: Store, make_clip: MakeClip
 ) -> None:

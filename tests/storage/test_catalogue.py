@@ -45,6 +45,13 @@ def test_the_pool_holds_what_was_neither_asked_about_nor_labelled(filled: Store)
     assert ids(filled.evaluation_utterances()) == "test"
 
 
+def test_texts_of_every_manifest_count_as_learned(filled: Store) -> None:
+    for number, text in enumerate(["бир", "эки", "бир"]):
+        row = Example("ab"[number % 2], "audio/a.flac", 2.0, "radio", "ky", text)
+        filled.put_manifest(number, Manifest(f"m{number}", [row], []))
+    assert filled.learned_texts() == [("ky", "бир", "a"), ("ky", "эки", "b")]
+
+
 def test_what_a_checkpoint_may_have_learned_does_not_enter_an_evaluation_set(
     filled: Store,
 ) -> None:

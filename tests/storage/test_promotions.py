@@ -126,7 +126,7 @@ def test_the_checkpoint_in_use_after_a_round_is_that_of_its_time(history: Store)
     )
     assert [row[0] for row in rows] == [BASE.id, "c0", "c1", "c1", "c0"]
     reader = Reader(history.workspace)
-    assert reader.checkpoint_path() == "checkpoints/round-003-dddddddddddd"
+    assert reader.checkpoint_in_use()["name"] == "round-003-dddddddddddd"
     by_hand = {row["round"]: row["by_hand"] for row in reader.rounds()}
     assert by_hand[3] is None
     assert by_hand[4] == "round-000-aaaaaaaaaaaa: because; round-003-dddddddddddd: because"
@@ -199,6 +199,15 @@ def test_what_a_kill_left_of_a_pruned_checkpoint_goes_next_time(history: Store) 
     put(history, Checkpoint("c2", f"checkpoints/{name}", BASE.id, {}))
     history.prune(newest=1, promoted=None)
     assert folders(history) == ["base", "round-000", "round-001", "round-003"]
+
+
+def test_what_killed_trainings_left_goes_with_the_next_pruning(history: Store) -> None:
+    checkpoints = history.workspace.checkpoints
+    for name in ("round-004-e.unfinished", "round-004-f.training"):
+        (checkpoints / name).mkdir()
+        (checkpoints / name / "weights").touch()
+    history.prune(newest=3, promoted=None)
+    assert folders(history) == ["base", "round-000", "round-001", "round-002", "round-003"]
 
 
 def test_a_pruned_checkpoint_is_put_in_use_only_from_a_backup(history: Store) -> None:

@@ -228,12 +228,26 @@ def test_error_rates_are_those_of_the_checkpoint_in_use(reader: Reader) -> None:
     ] == [(0, "c0", 0.5, 0.4, 0.6), (1, "c0", 0.5, 0.4, 0.6)]
 
 
+def test_what_was_put_in_use_by_hand_brings_its_own_figures(history: Store) -> None:
+    found = Reader(history.workspace).checkpoint_in_use()
+    assert (found["name"], [row["wer"] for row in found["rates"]]) == ("c0", [0.5])
+    (history.workspace.checkpoints / "base").mkdir()
+    history.rollback("because")
+    reader = Reader(history.workspace)
+    found = reader.checkpoint_in_use()
+    assert (found["name"], [row["wer"] for row in found["rates"]]) == ("base", [0.9])
+    assert [row["wer"] for row in reader.error_rates()] == [0.5, 0.5]
+
+
+def test_before_the_first_round_nothing_is_in_use(store: Store) -> None:
+    assert Reader(store.workspace).checkpoint_in_use() == {}
+
+
 def test_transcripts_are_those_of_the_checkpoint_in_use(reader: Reader) -> None:
     assert [
         (row["round"], row["evaluation_set"], row["reference"], row["hypothesis"])
         for row in reader.transcripts()
     ] == [(0, "held_out", "бир эки", "c0 heard"), (1, "held_out", "бир эки", "c0 heard")]
-    assert reader.checkpoint_path() == "checkpoints/c0"
 
 
 def test_before_and_after_are_those_of_the_candidate(reader: Reader) -> None:

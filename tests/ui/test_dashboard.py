@@ -243,6 +243,22 @@ def test_what_was_put_in_use_by_hand_stands_beside_the_decision(
     assert list(rounds["by_hand"]) == ["base: too slow", ""]
 
 
+def test_the_key_figure_is_that_of_what_was_put_in_use_by_hand(
+    open_page: Open, workspace: Workspace, store: Store
+) -> None:
+    record_round(store, 0)
+    record_round(store, 1)
+    assert figures(open_page(workspace.root))["WER % (ky), ` test `"] == "50.0"
+    (workspace.checkpoints / "checkpoint-0").mkdir()
+    store.rollback("too slow")
+    page = open_page(workspace.root)
+    assert figures(page)["WER % (ky), ` test `"] == "60.0"
+    assert page.metric[0].delta == "0.0"
+    assert "` checkpoint-0 `" in page.metric[0].help
+    *_, error_rates = (table.value for table in page.dataframe)
+    assert list(error_rates.query("language == 'ky'")["wer"]) == pytest.approx([60, 50])
+
+
 def test_leaks_and_epochs_are_shown_where_there_are_some(
     open_page: Open, workspace: Workspace, store: Store
 ) -> None:

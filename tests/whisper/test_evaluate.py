@@ -42,7 +42,7 @@ def evaluate(store: Store, *arguments: str) -> str:
 
 def test_it_prints_every_set_and_stores_nothing(measurable: Store) -> None:
     before = list(measurable.db.iterdump())
-    lines = evaluate(measurable, "--checkpoint", "base").splitlines()
+    lines = evaluate(measurable, "base").splitlines()
     assert lines[0] == "base, the clips' own windows:"
     assert lines[1].startswith("  test (ky): WER % ")
     assert "in 3 words" in lines[2]

@@ -182,7 +182,7 @@ class TrainSettings(Section):
         False, description="compute activations twice to need less memory"
     )
     full_window_share: Share = Field(
-        0.1,
+        0.05,
         description="part of the draws padded to 30 s instead of the clip's own window, for those "
         "who feed the checkpoint padded audio",
     )

@@ -85,7 +85,7 @@ def checkpoint_lines(reader: Reader) -> list[str]:
     for row in reader.checkpoints():
         standing = ["in use"] if row["in_use"] else []
         if row["promoted_by"] in ("hand", "rollback"):
-            standing.append(f"put in use by hand ({row['reason']})")
+            standing.append(f"was put in use by hand ({row['reason']})")
         if row["pruned_at"]:
             standing.append(f"weights deleted on {row['pruned_at'][:10]}")
         lines.append(": ".join([row["name"], *filter(None, [", ".join(standing)])]))

@@ -1,4 +1,4 @@
-"""The rival: how a course notebook fine-tunes Whisper, after "What the seed material sets".
+"""The rival: how a course's notebook fine-tunes Whisper.
 
 A plain loop in float32, every clip padded to 30 s: AdamW, a cosine schedule, gradients clipped to
 1, and the mean loss that the model computes itself. Features are made once, before the first epoch,

@@ -412,7 +412,7 @@ def test_a_checkpoint_is_promoted_by_hand_and_rolled_back(world: World) -> None:
     assert result.stdout == "base is in use\n"
     assert run(workspace, "status").stdout.splitlines()[3].endswith("), of base")
     shown = run(workspace, "checkpoints").stdout.splitlines()[0]
-    assert shown == "base: in use, put in use by hand (too many names wrong)"
+    assert shown == "base: in use, was put in use by hand (too many names wrong)"
     assert run(workspace, "promote", "bas").stdout == "base is in use already\n"
     back = run(workspace, "rollback").stdout
     assert re.match(r"round-000-\w+ is in use instead of base$", back)

@@ -194,10 +194,9 @@ class Training:
     def end_epoch(self, record: dict[str, Any], plan: Sequence[Sequence[Clip]]) -> None:
         """Complete the record of an epoch whose steps were `plan`, and keep the best weights."""
         progress, count = self.progress, len(plan)
-        losses = [loss for loss in progress.log["loss"][-count:] if loss is not None]
         norms = [norm for norm in progress.log["grad_norm"][-count:] if norm is not None]
         record["steps"] = count
-        record["loss"] = float(np.mean(losses))
+        record["loss"] = float(np.mean(np.array(progress.log["loss"][-count:], dtype=float)))
         record["mean_grad_norm"] = float(np.mean(norms)) if norms else None
         record["validation_loss"] = None
         for note in epoch_notes(record, self.settings, max(map(len, plan))):

@@ -1,4 +1,4 @@
-"""The commands, and the one place that joins the packages. Knows Click; knows no algorithm.
+"""The commands. Knows Click, and what `al_loop.wiring` joins; knows no algorithm.
 
 Heavy imports stay inside the functions that need them: `--help`, `status` and a `round` that only
 waits load neither torch nor the Label Studio SDK.
@@ -7,33 +7,36 @@ waits load neither torch nor the Label Studio SDK.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from al_loop.config import EMBEDDED, Settings, label_studio_token, load_settings
-from al_loop.errors import AlLoopError, ModelError, OracleUnavailable, WorkspaceError
+from al_loop.config import load_settings
+from al_loop.errors import AlLoopError, WorkspaceError
 from al_loop.records import SOURCE_KINDS, SPLITS
+from al_loop.wiring import (
+    LOG,
+    alone,
+    connect_label_studio,
+    connect_oracle,
+    find_checkpoint,
+    open_workspace,
+    weights,
+    wire,
+)
 from storage.workspace import Workspace
 
 if TYPE_CHECKING:
-    from al_loop.records import Checkpoint
-    from al_loop.round import Loop
-    from labeling.oracle import LabelStudioOracle
     from labeling.server import Running
     from labeling.session import Session
-    from storage.store import Store
-
-LOG = logging.getLogger("al_loop")
+    from storage.queries import Reader
 
 FORMATS = ("transformers", "ctranslate2")
 QUANTIZATIONS = ("float32", "float16", "bfloat16", "int16", "int8", "int8_float16", "int8_float32")
@@ -128,7 +131,7 @@ def ingest(
     from al_loop.sources.ingest import ingest as take_in
     from al_loop.sources.rows import read_rows
 
-    root, settings, store = _open(workspace)
+    root, settings, store = open_workspace(workspace)
     target = settings.model.language
     languages = WHISPER_LANGUAGES | {target}
     intake = Intake(source, kind, language or target, split, languages, weight)
@@ -159,7 +162,7 @@ def round_(workspace: Path, close: bool, verbose: bool) -> None:
     """
     from filelock import FileLock, Timeout
 
-    root, settings, store = _open(workspace)
+    root, settings, store = open_workspace(workspace)
     watched = verbose or sys.stdout.isatty()
     try:
         with FileLock(root.lock, blocking=False):
@@ -217,8 +220,8 @@ def promote(workspace: Path, checkpoint: str, reason: str) -> None:
     CHECKPOINT is a name that `checkpoints` lists, or the beginning of one. An open round goes on
     with the batch that it has; its candidate will be compared with what is then in use.
     """
-    root, _, store = _open(workspace)
-    with _alone(root):
+    root, _, store = open_workspace(workspace)
+    with alone(root):
         found = store.find_checkpoint(checkpoint)
         if found.id == store.current_checkpoint_id():
             click.echo(f"{found.name} is in use already")
@@ -232,8 +235,8 @@ def promote(workspace: Path, checkpoint: str, reason: str) -> None:
 @click.pass_obj
 def rollback(workspace: Path, reason: str) -> None:
     """Put the checkpoint in use that was so before the present one."""
-    root, _, store = _open(workspace)
-    with _alone(root):
+    root, _, store = open_workspace(workspace)
+    with alone(root):
         replaced = store.checkpoint_in_use()
         found = store.rollback(reason)
     click.echo(f"{found.name} is in use instead of {replaced.name}")
@@ -285,8 +288,8 @@ def export(
     from storage.queries import Reader
     from storage.workspace import whole_folder
 
-    root, _, store = _open(workspace)
-    found = _checkpoint(store, checkpoint)
+    root, _, store = open_workspace(workspace)
+    found = find_checkpoint(store, checkpoint)
     suffix = f"{form}-{quantization}" if form == "ctranslate2" else form
     target = (to or root.exports / f"{found.name}-{suffix}").resolve()
     if target.exists():
@@ -330,8 +333,8 @@ def evaluate(workspace: Path, checkpoint: str | None, full_windows: bool, as_jso
     from al_loop.whisper.features import MAX_WINDOW_S
     from al_loop.whisper.recognizer import WhisperRecognizer
 
-    root, settings, store = _open(workspace)
-    measured = _checkpoint(store, checkpoint)
+    root, settings, store = open_workspace(workspace)
+    measured = find_checkpoint(store, checkpoint)
     utterances = store.evaluation_utterances()
     if not utterances:
         raise WorkspaceError(
@@ -431,7 +434,7 @@ def demo(folder: Path, rounds: int) -> None:
     from storage.queries import Reader
 
     def connect() -> tuple[Session, int]:
-        root, settings, store = _open(folder)
+        root, settings, store = open_workspace(folder)
         connect_oracle(root, settings, store)
         assert store.project_id is not None
         return connect_label_studio(settings), store.project_id
@@ -440,125 +443,6 @@ def demo(folder: Path, rounds: int) -> None:
         return Reader(Workspace.open(folder))
 
     sys.exit(run_demo(folder, rounds, connect, read, click.echo))
-
-
-# -- wiring --------------------------------------------------------------------------------------
-
-
-def wire(
-    root: Workspace, settings: Settings, store: Store, say: Callable[[str], None] = LOG.info
-) -> Loop:
-    """The loop of one workspace, its ports connected; nothing heavy is loaded before it is used.
-
-    A workspace without a silence set gets the standard one.
-    """
-    from al_loop.engine.local import LocalEngine
-    from al_loop.round import Loop
-    from labeling.quality import settle
-
-    @cache
-    def recognizer() -> Any:
-        from al_loop.whisper.recognizer import WhisperRecognizer
-
-        return WhisperRecognizer(root.root, settings.model)
-
-    @cache
-    def oracle() -> LabelStudioOracle:
-        return connect_oracle(root, settings, store)
-
-    if not store.silence_utterances():
-        from al_loop.sources.silence import ingest_standard_silence
-
-        ingest_standard_silence(settings.model.language, store, root.root)
-    return Loop(settings, store, LocalEngine(), recognizer, oracle, settle, say)
-
-
-def connect_label_studio(settings: Settings) -> Session:
-    """A session with the server that the configuration names."""
-    from labeling.server import EmbeddedServer
-    from labeling.session import Session
-
-    rule = settings.label_studio
-    if rule.url != EMBEDDED:
-        return Session(rule.url, label_studio_token(rule))
-    server = EmbeddedServer()
-    running = server.status()
-    if running is None:
-        raise OracleUnavailable(
-            "Label Studio is not running: start it with `al-loop labelstudio up`"
-        )
-    return Session(running.url, server.token)
-
-
-def connect_oracle(root: Workspace, settings: Settings, store: Store) -> LabelStudioOracle:
-    """The annotators of this workspace's project, which is made when it is not there yet."""
-    from labeling.oracle import LabelStudioOracle
-    from labeling.project import add_local_audio_storage, find_or_create_project, made_at
-    from labeling.server import EmbeddedServer
-    from labeling.tasks import local_audio_url
-
-    session = connect_label_studio(settings)
-    rule = settings.label_studio
-    project_id = find_or_create_project(session, store.workspace_id, rule.project)
-    if rule.url == EMBEDDED:
-        folder = EmbeddedServer().link_audio(store.workspace_id, root.audio)
-        add_local_audio_storage(session, project_id, folder)
-    address = EMBEDDED if rule.url == EMBEDDED else session.base_url
-    store.set_project(f"{address}, project made {made_at(session, project_id)}", project_id)
-
-    def audio_url(audio: str) -> str:
-        path = audio.removeprefix("audio/")
-        if rule.audio_url is not None:
-            return f"{rule.audio_url.rstrip('/')}/{path}"
-        return local_audio_url(f"{store.workspace_id}/{path}")
-
-    return LabelStudioOracle(session, project_id, audio_url)
-
-
-def _open(workspace: Path) -> tuple[Workspace, Settings, Store]:
-    from storage.store import Store
-
-    root = Workspace.open(workspace)
-    settings = load_settings(root.config)
-    store = Store(root)
-    handler = logging.FileHandler(root.logs / "al_loop.log", encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    LOG.handlers = [handler]
-    LOG.setLevel(logging.INFO)
-    return root, settings, store
-
-
-@contextmanager
-def _alone(root: Workspace) -> Iterator[None]:
-    """While nobody else changes the workspace. Raises WorkspaceError when a round is at work."""
-    from filelock import FileLock, Timeout
-
-    try:
-        held = FileLock(root.lock, blocking=False).acquire()
-    except Timeout as exc:
-        raise WorkspaceError(
-            "a round is at work in this workspace; try again when it has ended"
-        ) from exc
-    with held:
-        yield
-
-
-def _checkpoint(store: Store, name: str | None) -> Checkpoint:
-    """The checkpoint of that name, or the one in use. Raises WorkspaceError where it is gone."""
-    found = store.find_checkpoint(name) if name else store.checkpoint_in_use()
-    store.weights_folder(found)
-    return found
-
-
-@contextmanager
-def weights(store: Store, checkpoint: Checkpoint) -> Iterator[Path]:
-    """The checkpoint's folder, while it is read. A round may delete it: then WorkspaceError."""
-    folder = store.weights_folder(checkpoint)
-    try:
-        yield folder
-    except (OSError, ModelError):
-        store.weights_folder(checkpoint)  # says so where it is gone
-        raise
 
 
 def _teller(watched: bool) -> Callable[[str], None]:

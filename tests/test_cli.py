@@ -23,9 +23,10 @@ import pytest
 from click.testing import CliRunner, Result
 from filelock import FileLock
 
-from al_loop.cli import main, weights
+from al_loop.cli import main
 from al_loop.config import TOKEN_VARIABLE, load_settings
 from al_loop.errors import AlLoopError, WorkspaceError
+from al_loop.wiring import weights
 from storage.store import Store
 from storage.workspace import Workspace
 

@@ -28,9 +28,18 @@ ROOMS = {
     "al_loop.config": "pydantic",
     "al_loop.config_file": "al_loop.config tomli_w",
     "al_loop.ports": "al_loop.config",
+    "al_loop.listening": "al_loop.ports",
     "al_loop.round": "al_loop.config al_loop.ports al_loop.acquisition al_loop.manifest "
-    "al_loop.mixture al_loop.evaluation al_loop.leakage al_loop.promotion numpy",
-    "al_loop.acquisition": "numpy",
+    "al_loop.mixture al_loop.evaluation al_loop.evidence al_loop.leakage al_loop.listening "
+    "al_loop.promotion numpy",
+    "al_loop.acquisition": "al_loop.acquisition al_loop.config al_loop.metrics al_loop.text jiwer "
+    "numpy scipy sklearn",
+    "al_loop.evidence": "al_loop.learning_curve al_loop.metrics numpy",
+    "al_loop.learning_curve": "numpy scipy",
+    "al_loop.arms": "al_loop.config al_loop.evaluation al_loop.listening al_loop.manifest "
+    "al_loop.metrics al_loop.mixture al_loop.ports numpy",
+    "al_loop.simulate": "al_loop.acquisition al_loop.config al_loop.config_file al_loop.metrics "
+    "al_loop.ports al_loop.round numpy scipy altair",
     "al_loop.manifest": "al_loop.config al_loop.mixture",
     "al_loop.mixture": "al_loop.config numpy",
     "al_loop.text": "al_loop.numerals",
@@ -49,7 +58,8 @@ ROOMS = {
     "al_loop.report": "",
     "al_loop.model_card": "al_loop.report",
     "al_loop.demo": "al_loop.demo al_loop.metrics al_loop.report numpy espeakng_loader",
-    "al_loop.cli": "al_loop labeling storage click filelock tqdm",
+    "al_loop.wiring": "al_loop labeling storage filelock",
+    "al_loop.cli": "al_loop labeling storage click tqdm",
     "al_loop.__main__": "al_loop.cli",
     "labeling": "labeling httpx filelock platformdirs label_studio_sdk",
     "storage": "storage numpy sqlite_utils",

@@ -18,8 +18,8 @@ from typing import Any
 
 from filelock import FileLock
 
-from al_loop.cli import wire
 from al_loop.config import load_settings
+from al_loop.wiring import wire
 from storage.store import Store
 from storage.workspace import Workspace
 

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := demo
 
-.PHONY: setup demo test unit lint docs bench bench-train ui clean
+.PHONY: setup demo test unit lint docs bench bench-train bench-selection bench-acquisition ui clean
 
 setup: $(STAMP)
 
@@ -47,6 +47,12 @@ bench: setup
 
 bench-train: setup
 	$(BIN)/python -m benchmarks.training
+
+bench-selection: setup
+	$(BIN)/python -m benchmarks.selection
+
+bench-acquisition: setup
+	$(BIN)/python -m benchmarks.acquisition
 
 ui: setup
 	$(BIN)/al-loop --workspace $(DEMO) ui

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ import click
 
 from al_loop.config import load_settings
 from al_loop.errors import AlLoopError, WorkspaceError
-from al_loop.records import SOURCE_KINDS, SPLITS
+from al_loop.records import SOURCE_KINDS, SPLITS, STAGES
 from al_loop.wiring import (
     LOG,
     alone,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from storage.queries import Reader
 
 FORMATS = ("transformers", "ctranslate2")
+POSITIVE = click.FloatRange(min=0, min_open=True)
 QUANTIZATIONS = ("float32", "float16", "bfloat16", "int16", "int8", "int8_float16", "int8_float32")
 """Of CTranslate2's, those that faster-whisper loads on every machine it runs on."""
 
@@ -101,7 +103,7 @@ def init(workspace: Path, folder: Path | None) -> None:
 @click.option("--split", type=click.Choice(SPLITS), default="pool", show_default=True)
 @click.option(
     "--weight",
-    type=click.FloatRange(min=0, min_open=True),
+    type=POSITIVE,
     help="How often its examples are seen in training; default: 1, or what it was.",
 )
 @click.option("--hub-split", default="train", show_default=True, help="Of a hub data set.")
@@ -193,6 +195,169 @@ def status(workspace: Path) -> None:
     root = Workspace.open(workspace)
     for line in status_lines(Reader(root), load_settings(root.config)):
         click.echo(line)
+
+
+# -- what is asked, and whether it pays ----------------------------------------------------------
+
+
+@main.group()
+def gates() -> None:
+    """Clips that are kept from annotators, and why."""
+
+
+@gates.command(name="list")
+@click.option("--gate", help="Of this gate only.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True)
+@click.pass_obj
+def list_gated(workspace: Path, gate: str | None, limit: int) -> None:
+    """How much each gate holds back, and some of the clips, with value and limit."""
+    from al_loop.report import gate_lines
+    from storage.queries import Reader
+
+    for line in gate_lines(Reader(Workspace.open(workspace)), gate, limit):
+        click.echo(line)
+
+
+@gates.command()
+@click.argument("utterances", nargs=-1, required=True)
+@click.option("--reason", default="no reason given", show_default=True)
+@click.pass_obj
+def release(workspace: Path, utterances: Sequence[str], reason: str) -> None:
+    """Let clips be chosen in spite of their gate, from the next selection on.
+
+    UTTERANCES are ids, or beginnings of ids that fit one utterance.
+    """
+    root, _, store = open_workspace(workspace)
+    with alone(root):
+        for name in utterances:
+            click.echo(f"{store.release(name, reason)} is released")
+
+
+@main.command()
+@click.argument("number", metavar="[ROUND]", type=int, required=False)
+@click.pass_obj
+def evidence(workspace: Path, number: int | None) -> None:
+    """Whether choosing pays: both arms compared, predictions, learning curve, advice.
+
+    ROUND: default the newest that is recorded.
+    """
+    from al_loop.report import evidence_lines
+    from storage.queries import Reader
+
+    for line in evidence_lines(Reader(Workspace.open(workspace)), number):
+        click.echo(line)
+
+
+@main.command()
+@click.pass_obj
+def arms(workspace: Path) -> None:
+    """Train once on each arm's labels, equal seconds of both, and compare the two by WER.
+
+    This is the proof that `evidence` estimates. It takes two trainings, changes no round and no
+    checkpoint, and goes on where it was when it is interrupted.
+    """
+    from al_loop.arms import lines, retrain_arms
+
+    root, settings, store = open_workspace(workspace)
+    with alone(root):
+        loop = wire(root, settings, store, click.echo)
+        result = retrain_arms(settings, store, loop.engine, loop.recognizer, click.echo)
+    for line in lines(result):
+        click.echo(line)
+
+
+@main.command()
+@click.option("--name", default="simulation", show_default=True, help="A run of it goes on.")
+@click.option(
+    "--strategies",
+    default="random,mean_token_entropy,default",
+    show_default=True,
+    help="Acquisition functions, or `default`: as al_loop.toml has it.",
+)
+@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True)
+@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True)
+@click.option(
+    "--budget-s", type=POSITIVE, default=600.0, show_default=True, help="Audio a round asks about."
+)
+@click.option(
+    "--start-s", type=POSITIVE, default=600.0, show_default=True, help="Audio it begins with."
+)
+@click.option("--processes", type=click.IntRange(min=1), default=os.cpu_count, show_default="CPUs")
+@click.option("--keep-checkpoints", is_flag=True, help="Otherwise none outlives its replay.")
+@click.pass_obj
+def simulate(
+    workspace: Path,
+    name: str,
+    strategies: str,
+    seeds: int,
+    rounds: int,
+    budget_s: float,
+    start_s: float,
+    processes: int,
+    keep_checkpoints: bool,
+) -> None:
+    """Replay the loop on what is labelled, and compare strategies of choosing.
+
+    A part of the labelled audio is what each replay begins with, the rest its pool; references
+    answer in the annotators' place. It goes on where it was when it is called again.
+    """
+    import numpy as np
+    from filelock import FileLock, Timeout
+
+    from al_loop.simulate import simulate as run
+    from al_loop.simulation.material import gather
+    from al_loop.simulation.processes import Processes
+    from al_loop.simulation.report import report
+    from al_loop.simulation.settings import Simulation, detached
+    from storage.store import Store
+
+    root, settings, store = open_workspace(workspace)
+    if not re.fullmatch(r"[\w-][\w.-]*", name):
+        raise click.UsageError(f"--name {name!r}: expected letters, digits, dots and hyphens")
+    chosen = [row.strip() for row in strategies.split(",")]
+    simulation = Simulation(
+        name, chosen, seeds, rounds, budget_s, start_s, processes, keep_checkpoints
+    )
+    folder = root.simulations / name
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / "simulation.lock", blocking=False):
+            points = run(
+                simulation,
+                detached(settings, root.root),
+                gather(store, settings.model.language, settings.embedding.encoder, root.root),
+                folder,
+                store,
+                lambda place: Store(Workspace.open(place)),
+                Processes(processes, click.echo),
+                click.echo,
+            )
+    except Timeout as exc:
+        raise WorkspaceError(f"the simulation {name!r} is at work already") from exc
+    rng = np.random.default_rng(settings.seed)
+    plot = folder / "wer.svg"
+    for line in report(points, rng, settings.evaluate.bootstrap_samples, plot):
+        click.echo(line)
+
+
+@main.command(hidden=True)
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--until", type=click.Choice(STAGES))
+def replay(folder: Path, until: Any) -> None:
+    """Advance one replay of `simulate`; it ends when standard input does."""
+    from al_loop.engine.local import LocalEngine
+    from al_loop.round import Loop
+    from al_loop.simulation.replay import leave_with_the_driver, reference_oracle
+    from al_loop.simulation.replay import replay as advance
+    from al_loop.whisper.recognizer import WhisperRecognizer
+    from labeling.quality import settle
+
+    leave_with_the_driver()
+    root, settings, store = open_workspace(folder)
+    recognizer = cache(lambda: WhisperRecognizer(root.root, settings.model))
+    oracle = partial(reference_oracle, root.root, settings.model.language)
+    loop = Loop(settings, store, LocalEngine(), recognizer, oracle, settle, click.echo)
+    advance(loop, root.root, until)
 
 
 # -- checkpoints ---------------------------------------------------------------------------------

@@ -40,6 +40,34 @@ def _lowest_first(ends: tuple[float, float]) -> tuple[float, float]:
     return ends
 
 
+CheapAcquisition = Literal[
+    "random",
+    "least_confidence",
+    "mean_token_entropy",
+    "top_token_entropy",
+    "tsallis_entropy",
+    "renyi_entropy",
+    "margin",
+    "word_surprisal",
+    "word_entropy",
+]
+Acquisition = Literal[
+    "random",
+    "least_confidence",
+    "mean_token_entropy",
+    "top_token_entropy",
+    "tsallis_entropy",
+    "renyi_entropy",
+    "margin",
+    "word_surprisal",
+    "word_entropy",
+    "n_best_risk",
+    "perturbation_disagreement",
+    "gradient_length",
+    "predicted_wer",
+]
+
+
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -63,6 +91,11 @@ class ModelSettings(Section):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto", description="where the model runs"
     )
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto",
+        description="of the encoder and the output layer where clips are heard or profiled; "
+        "`auto` takes the shorter one that the device computes faster",
+    )
     padding_s: float = Field(
         2.0, ge=0, description="silence behind a clip, so that the model hears where it ends"
     )
@@ -73,17 +106,99 @@ class ModelSettings(Section):
 
     def identity(self) -> dict[str, Any]:
         """What a workspace cannot change: figures before and after would not compare."""
-        return self.model_dump(exclude={"device", "batch_s"})
+        return self.model_dump(exclude={"device", "precision", "batch_s"})
 
 
 class SelectSettings(Section):
     """Which utterances are worth an annotator's time."""
 
-    acquisition: Literal["mean_token_entropy", "least_confidence", "random"] = Field(
-        "mean_token_entropy", description="the acquisition function"
+    acquisition: Acquisition = Field(
+        "predicted_wer",
+        description="the acquisition function. `predicted_wer` learns from the answers, and ranks "
+        "from the round on in which it orders them better than `fallback` does",
+    )
+    fallback: CheapAcquisition = Field(
+        "word_surprisal",
+        description="ranks until then, and makes the short list",
+    )
+    shortlist: Count = Field(
+        2000,
+        description="so many of the pool are compared with one another, and decoded several times "
+        "where the acquisition function needs that",
+    )
+    alternatives: Count = Field(
+        5, description="further decodings of a short-listed clip, where they are needed"
+    )
+    perturbation: Positive = Field(
+        0.05, description="noise on the weights, relative to their own spread, where it is needed"
+    )
+    diversity: Literal["facility_location", "k_center", "none"] = Field(
+        "facility_location",
+        description="how a batch is spread over the pool; `none` takes the highest scores",
     )
     budget_s: Positive = Field(1800.0, description="seconds of audio per query batch")
-    control_share: Share = Field(0.1, description="part of the budget that is chosen at random")
+    budget_minutes: Positive | None = Field(
+        None,
+        description="annotator minutes per query batch, predicted from the answers; takes the "
+        "place of `budget_s` once there are enough of them",
+    )
+    control_share: Share = Field(
+        0.1, description="part of the budget that is chosen at random, to measure against"
+    )
+    explore_share: Share = Field(
+        0.02, description="part of the budget that goes to clips a gate held back, to test it"
+    )
+    max_speaker_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.5, description="the most that one speaker gets of a batch, where speakers are known"
+    )
+    max_source_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0, description="the most that one source gets of a batch"
+    )
+    cold_start_wer: Positive = Field(
+        0.9,
+        description="while the checkpoint in use is worse than this in the target language, or "
+        "untrained, its scores are not trusted and diversity alone chooses",
+    )
+
+
+class GateSettings(Section):
+    """What is kept from annotators unless somebody releases it."""
+
+    enabled: bool = Field(True, description="false: the whole pool is ranked")
+    learn: bool = Field(True, description="annotators' verdicts move the limits")
+    min_loudness_dbfs: float = Field(-45.0, description="root mean square of the clip")
+    max_clipped_share: Share = Field(0.02, description="samples at full scale")
+    min_speech_share: Share = Field(
+        0.05, description="part of the clip in which voice activity is detected"
+    )
+    max_other_language_prob: Share = Field(
+        0.9, description="probability of the likeliest language that is not related"
+    )
+    related_languages: list[str] = Field(
+        ["kk", "ky", "tt", "ba", "uz", "tk", "tr", "az", "mn", "tg"],
+        description="languages that the target language may be taken for",
+    )
+    max_compression_ratio: Positive = Field(
+        2.4, description="of the hypothesis; more is a loop (the limit is openai/whisper's)"
+    )
+    min_characters_per_s: float = Field(1.0, ge=0, description="of the hypothesis, spaces included")
+    max_characters_per_s: Positive = Field(35.0, description="… more is hallucinated")
+    max_similarity: Share = Field(
+        0.98,
+        description="cosine of the embeddings, centred: a clip this close to one that is chosen "
+        "or labelled is a duplicate",
+    )
+
+
+class EmbeddingSettings(Section):
+    """How clips are compared."""
+
+    encoder: str = Field(
+        "whisper",
+        min_length=1,
+        description="`whisper`, the untrained checkpoint's encoder, or a hub id or folder of a "
+        "self-supervised speech encoder of transformers (wav2vec2, XLS-R, HuBERT, w2v-BERT)",
+    )
 
 
 class LabelStudioSettings(Section):
@@ -247,6 +362,8 @@ class Settings(Section):
     seed: int = Field(0, ge=0, description="every random choice follows from it")
     model: ModelSettings = ModelSettings()
     select: SelectSettings = SelectSettings()
+    gates: GateSettings = GateSettings()
+    embedding: EmbeddingSettings = EmbeddingSettings()
     label_studio: LabelStudioSettings = LabelStudioSettings()
     mixture: MixtureSettings = MixtureSettings()
     train: TrainSettings = TrainSettings()

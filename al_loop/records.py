@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SourceKind = Literal["open_source", "forced_alignment", "synthetic", "pseudo_label", "in_house"]
 Split = Literal["pool", "train", "validation", "test", "silence"]
-Arm = Literal["acquired", "control"]
+Arm = Literal["acquired", "control", "explored"]
 Stage = Literal[
     "score", "select", "push", "pull", "merge", "train", "evaluate", "promote", "record"
 ]
@@ -80,14 +80,40 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Profile:
+    """What an utterance sounds like, measured once, whichever checkpoint decodes it later.
+
+    loudness_dbfs: root mean square of the clip, in dB below full scale.
+    clipped_share: fraction of the samples at the clip's own peak, where that is near full scale.
+    speech_share: fraction of the clip in which a voice-activity detector hears speech.
+    other_language: the most probable language that is not related to the target language, and
+    other_language_prob its probability, both as the untrained model hears them.
+    embedding: (D,) float32, from the encoder that the settings name; all of one workspace are of
+    one encoder, so that they compare.
+    """
+
+    utterance_id: str
+    loudness_dbfs: float
+    clipped_share: float
+    speech_share: float
+    other_language: str
+    other_language_prob: float
+    embedding: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
 class Hypothesis:
     """What a checkpoint heard in one utterance, with the statistics of its decoding.
 
-    mean_log_prob: mean natural log-probability of the emitted tokens, the end token included.
-    mean_token_entropy: mean entropy (nats) of the distributions those tokens were taken from.
+    Entropies and log-probabilities are in nats, over the emitted tokens, the end token included.
+
+    mean_log_prob: mean log-probability of the tokens.
+    mean_token_entropy: mean Shannon entropy of the distributions that they were taken from.
+    top_token_entropy: mean of the highest fifth of those entropies, one at least.
+    tsallis_entropy, renyi_entropy: means of the generalised entropies, exponent 1/3.
+    mean_margin: mean difference between the two largest probabilities.
     no_speech_prob: probability of Whisper's no-speech token at the first position.
     compression_ratio: bytes of the text over bytes of its zlib form; repetition makes it large.
-    embedding: (D,) float32, the encoder's last hidden states averaged over the clip's own frames.
     """
 
     utterance_id: str
@@ -95,19 +121,119 @@ class Hypothesis:
     token_count: int
     mean_log_prob: float
     mean_token_entropy: float
+    top_token_entropy: float
+    tsallis_entropy: float
+    renyi_entropy: float
+    mean_margin: float
     no_speech_prob: float
     compression_ratio: float
-    embedding: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Alternatives:
+    """Further hypotheses of one utterance, and the gradient that they would give.
+
+    texts, log_probs: K each; log_probs are summed over the tokens of each text (sampled
+    alternatives) or nan (those of a perturbed model).
+    gradient_length: None where it was not asked for.
+    """
+
+    utterance_id: str
+    texts: Sequence[str]
+    log_probs: Sequence[float]
+    gradient_length: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """How to decode an utterance again: `count` times, every choice following from `seed`.
+
+    sampled: tokens drawn from the model's distributions. perturbed: greedily, by models whose
+    weights had Gaussian noise of `strength` times their own spread added. gradient: sampled, and
+    the gradient that the texts would give is measured.
+    """
+
+    kind: Literal["sampled", "perturbed", "gradient"]
+    count: int
+    strength: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredPool:
+    """Utterances that may be chosen, in columns: row i of every array is one utterance.
+
+    ids: (N,) "S64", sorted. duration_s: (N,) float64. source, speaker: (N,) int32 codes, equal
+    where the names are; speaker -1 where it is unknown. embedding_rows: (N,) int64 rows of
+    `embeddings` (M, D), a memory map; -1 where there is none. statistics: (N,) float32 by name:
+    those of `Profile` and of `Hypothesis` that are numbers, and `word_count`, `character_count`
+    of the hypothesis; nan where they were not measured.
+    """
+
+    ids: np.ndarray
+    duration_s: np.ndarray
+    source: np.ndarray
+    speaker: np.ndarray
+    embedding_rows: np.ndarray
+    embeddings: np.ndarray
+    statistics: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
+class Gated:
+    """An utterance that was kept from ranking: by which gate, its value, and the limit then."""
+
+    utterance_id: str
+    gate: str
+    value: float
+    limit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What one select stage decided. `facts` is JSON: how, by which limits, and how well founded.
+
+    facts["acquisition"]: what ranked. facts["limits"]: every gate's, as learned. See
+    `al_loop.acquisition.selection` for the rest.
+    """
+
+    choices: Sequence[Choice]
+    gated: Sequence[Gated]
+    facts: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One member of a query batch. A smaller `rank` is shown to annotators earlier."""
+    """One member of a query batch. A smaller `rank` is shown to annotators earlier.
+
+    Arms: acquired for its score; control, drawn at random from what the gates let through;
+    explored, drawn at random from what they did not.
+    """
 
     utterance_id: str
     rank: int
     acquisition_score: float
     arm: Arm
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of one utterance that annotators were asked about, for those who learn from it.
+
+    text, verdict: the label's; one of them is None. hypothesis: what was shown, None where its
+    checkpoint never heard the utterance. lead_time_s: of the deciding annotation.
+    """
+
+    utterance_id: str
+    round: int
+    arm: Arm
+    language: str
+    duration_s: float
+    text: str | None
+    verdict: Verdict | None
+    hypothesis: Hypothesis | None
+    profile: Profile | None
+    lead_time_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +383,25 @@ class Evaluation:
     insertions: int
     foreign_share: float | None
     normaliser: str
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """What a round's candidate reached on one evaluation set, and with how many labels.
+
+    labelled_s: audio with an in-house text in the round's manifest; annotator_s: the time that
+    annotators had spent by then, breaks cut off, junk included.
+    """
+
+    round: int
+    evaluation_set: str
+    language: str
+    words: int
+    labelled_s: float
+    annotator_s: float
+    wer: float
+    wer_low: float
+    wer_high: float
 
 
 @dataclass(frozen=True, slots=True)

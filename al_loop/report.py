@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from al_loop.evidence_lines import lines
+
 if TYPE_CHECKING:
     from al_loop.config import Settings
     from al_loop.records import Evaluation
@@ -96,6 +98,70 @@ def checkpoint_lines(reader: Reader) -> list[str]:
         if rates:
             lines.append(f"  WER %: {_listed(rates)}")
     return lines
+
+
+def gate_lines(reader: Reader, gate: str | None, limit: int) -> list[str]:
+    """How much every gate holds back, then some of the clips."""
+    counts = reader.gate_counts()
+    if not counts:
+        return ["no clip is gated"]
+    lines = [
+        f"{row['gate']}: {row['utterances']} clips, {row['duration_s'] / 60:.1f} min"
+        for row in counts
+    ]
+    for row in reader.gated(limit, gate):
+        heard = "not decoded" if row["hypothesis"] is None else f"heard: {row['hypothesis']}"
+        released = ", released" if row["released"] else ""
+        lines.append(
+            f"  {row['utterance_id'][:12]} {row['duration_s']:.1f} s, {row['gate']} "
+            f"{row['value']:.3g}, limit {row['limit']:.3g}{released}; {heard}"
+        )
+    return lines
+
+
+def evidence_lines(reader: Reader, number: int | None) -> list[str]:
+    """What a round's report says, and how its batch was chosen."""
+    reports = {row["round"]: row["report"] for row in reader.reports()}
+    if not reports:
+        return ["no round is recorded yet"]
+    number = max(reports) if number is None else number
+    if number not in reports:
+        return [f"round {number} is not recorded; recorded are {min(reports)} to {max(reports)}"]
+    found = []
+    if facts := reader.selection(number):
+        found.append(f"round {number}: {facts['reason']}")
+    return [*found, *lines(reports[number]), *predictor_lines(reports[number]["predictor"])]
+
+
+def predictor_lines(quality: Mapping[str, Any] | None) -> list[str]:
+    """How well WER is predicted: rank correlations, error, and the calibration table."""
+    if quality is None:
+        return ["predicted WER: there are too few answers to learn from"]
+    own = quality["out_of_fold"]
+    found = [
+        f"predicted WER ({quality['method']}, {quality['answers']} answers): off by "
+        f"{percent(quality['mae'])} points on average, rank correlation {_correlation(own)}"
+    ]
+    if control := quality["control"]:
+        found.append(
+            f"  on the control arm ({control['answers']} answers): off by "
+            f"{percent(control['mae'])} points, rank correlation "
+            f"{_correlation(control['spearman'])}"
+        )
+    for name, row in quality["statistics"].items():
+        found.append(f"  {name}: rank correlation {_correlation(row)}")
+    for row in quality["calibration"]:
+        found.append(
+            f"  {row['answers']} answers predicted at {percent(row['predicted'])}% "
+            f"had {percent(row['true'])}%"
+        )
+    return found
+
+
+def _correlation(row: Mapping[str, float] | None) -> str:
+    if row is None:
+        return "unknown"
+    return f"{row['value']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
 
 
 def _listed(rates: Sequence[Mapping[str, Any]]) -> str:

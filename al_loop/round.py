@@ -11,21 +11,24 @@ every later round asks annotators first.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from al_loop.config import Settings
 from al_loop.errors import AlLoopError, ConfigError, OracleUnavailable
+from al_loop.listening import Listening
 from al_loop.ports import Engine, Oracle, Recognizer, Store
 from al_loop.records import (
     IN_HOUSE,
     STAGES,
+    Alternatives,
     Annotation,
     Checkpoint,
+    Doubt,
     Label,
     Leak,
     Manifest,
@@ -54,10 +57,10 @@ class Outcome:
     """Why a call of `advance` came back.
 
     recorded: the round is complete; waiting: for annotators; paused: a stage failed and its pause
-    is not over; idle: there is nothing left to label.
+    is not over; idle: there is nothing left to label; stopped: before the stage that was asked for.
     """
 
-    kind: Literal["recorded", "waiting", "paused", "idle"]
+    kind: Literal["recorded", "waiting", "paused", "idle", "stopped"]
     round: int | None
     message: str
 
@@ -82,12 +85,16 @@ class Loop:
         self.oracle = oracle
         self.settle = settle
         self.say = say
+        self.listening = Listening(store, engine, recognizer, say)
 
-    def advance(self, close: bool = False, insist: bool = False) -> Outcome:
+    def advance(
+        self, close: bool = False, insist: bool = False, until: Stage | None = None
+    ) -> Outcome:
         """Advance the open round, or a new one, as far as it goes now.
 
         close: do not wait for further answers; a round that has not asked yet waits nevertheless.
-        insist: try a failed stage before its pause is over. Raises what a failing stage raised,
+        insist: try a failed stage before its pause is over.
+        until: come back before this stage. Raises what a failing stage raised,
         after recording it.
         """
         current = self.store.open_round()
@@ -102,6 +109,8 @@ class Loop:
         number = current.number
         close = close and current.stage == "pull"
         while current is not None and current.stage is not None:
+            if current.stage == until:
+                return Outcome("stopped", number, f"round {number} is about to {until}")
             run = partial(self._run, current, close)
             ended = self._attempt(number, current.stage, insist, run)
             if ended:
@@ -177,7 +186,7 @@ class Loop:
             assert checkpoint_id is not None
             self._check_base(checkpoint_id)
             number, stage = last.number + 1, STAGES[0]
-            if not self.store.pool():
+            if not self.store.has_pool():
                 # nothing to ask, but late answers or new training data may be worth a round
                 self._collect_late_answers()
                 if self._build_manifest()[0].id == last.manifest_id:
@@ -224,36 +233,64 @@ class Loop:
     # -- the stages ------------------------------------------------------------------------------
 
     def _score(self, current: Round) -> None:
-        self._listen(current.checkpoint_id, self.store.pool())
+        """Profile the pool, and decode what no gate holds back for its sound alone."""
+        from al_loop.acquisition.gates import limits, profile_gates
+        from al_loop.acquisition.selection import needs_scores
+
+        rule = self.settings.gates
+        if needs_scores(self.settings.select, rule):
+            self.listening.profile(
+                self._base(current.checkpoint_id), self._encoder, rule.related_languages
+            )
+            answers, released = self.store.answers(self._encoder), self.store.released()
+            pool = self.store.scored_pool(current.checkpoint_id, self._encoder)
+            gated = profile_gates(pool, limits(rule, answers), released) if rule.enabled else []
+            silenced = {row.utterance_id for row in gated}
+            self.listening.listen(
+                self._checkpoint(current.checkpoint_id),
+                [row for row in self.store.pool() if row.id not in silenced],
+            )
         with self._finishing(current):
             pass
 
     def _select(self, current: Round) -> None:
         import numpy as np
 
-        from al_loop.acquisition.batch import select_batch
-        from al_loop.acquisition.functions import FUNCTIONS
+        from al_loop.acquisition.selection import select
 
-        rule = self.settings.select
-        heard = self.store.heard(current.checkpoint_id)
-        pool = [row for row in self.store.pool() if row.id in heard]
-        hypotheses = self.store.hypotheses(current.checkpoint_id, [row.id for row in pool])
-        rng = np.random.default_rng([current.seed, STAGES.index("select")])
-        batch = select_batch(
-            [row.id for row in pool],
-            np.array([row.duration_s for row in pool]),
-            FUNCTIONS[rule.acquisition]([hypotheses[row.id] for row in pool], rng),
-            rule.budget_s,
-            rule.control_share,
-            rng,
+        selection = select(
+            self.store.scored_pool(current.checkpoint_id, self._encoder),
+            self.store.answers(self._encoder),
+            self.store.known_embeddings(self._encoder),
+            self.store.released(),
+            self.settings.select,
+            self.settings.gates,
+            self._trusts(current.checkpoint_id),
+            partial(self._doubt, current),
+            self.settings.model.language,
+            np.random.default_rng([current.seed, STAGES.index("select")]),
         )
-        if pool and not batch:
-            raise AlLoopError(
-                f"no clip fits into select.budget_s = {rule.budget_s}; the shortest in the pool "
-                f"has {min(row.duration_s for row in pool):.1f} s"
-            )
+        self.say(f"  {selection.facts['reason']}")
         with self._finishing(current):
-            self.store.put_batch(current.number, batch)
+            self.store.put_selection(current.number, selection)
+
+    def _doubt(
+        self, current: Round, utterance_ids: Sequence[str], doubt: Doubt
+    ) -> Mapping[str, Alternatives]:
+        wanted = set(utterance_ids)
+        utterances = [row for row in self.store.pool() if row.id in wanted]
+        return self.listening.doubt(self._checkpoint(current.checkpoint_id), utterances, doubt)
+
+    def _trusts(self, checkpoint_id: str) -> bool:
+        """Whether the checkpoint's doubts say anything: it was trained, and is of some use."""
+        if self._checkpoint(checkpoint_id).parent is None:
+            return False
+        wer = self.store.word_error_rate(checkpoint_id, self.settings.model.language)
+        return wer is None or wer < self.settings.select.cold_start_wer
+
+    @property
+    def _encoder(self) -> str:
+        return self.settings.embedding.encoder
 
     def _push(self, current: Round) -> None:
         self._push_missing(current)
@@ -261,6 +298,9 @@ class Loop:
             self.store.set_pushed_at(current.number)
 
     def _push_missing(self, current: Round) -> None:
+        """Push what Label Studio is not known to hold. Every task shows a hypothesis."""
+        unheard = self.store.unheard(current.number, current.checkpoint_id)
+        self.listening.listen(self._checkpoint(current.checkpoint_id), unheard)
         tasks = self.store.unpushed(current.number, current.checkpoint_id)
         if tasks:
             for task_ids in self.oracle().push(tasks):
@@ -400,7 +440,7 @@ class Loop:
         with_results = []
         in_use = self.store.current_checkpoint_id()
         for checkpoint_id in filter(None, (in_use, current.candidate_id)):
-            self._listen(checkpoint_id, [*utterances, *silent])
+            self.listening.listen(self._checkpoint(checkpoint_id), [*utterances, *silent])
             heard = self.store.hypotheses(checkpoint_id, [row.id for row in [*utterances, *silent]])
             samples = self.settings.evaluate.bootstrap_samples
             evaluations = evaluate_sets(utterances, heard, checkpoint_id, samples)
@@ -473,12 +513,39 @@ class Loop:
         )
 
     def _record(self, current: Round) -> None:
+        from al_loop.evidence import lines
+
         rule = self.settings.promote
         promoted = None if rule.keep_promoted == "all" else rule.keep_promoted
         for name in self.store.prune(rule.keep_checkpoints, promoted):
             self.say(f"  the weights of {name} are deleted")
+        report = self._report(current)
+        for line in lines(report):
+            self.say(f"  {line}")
         with self._finishing(current):
-            pass
+            self.store.put_report(current.number, report)
+
+    def _report(self, current: Round) -> dict[str, Any]:
+        """What the answers say of the loop itself: arms, predictions, learning curve, advice."""
+        import numpy as np
+
+        from al_loop.acquisition.predictor import fit
+        from al_loop.evidence import round_report
+
+        answers = self.store.answers(self._encoder)
+        rng = np.random.default_rng([current.seed, STAGES.index("record")])
+        language = self.settings.model.language
+        report = round_report(
+            answers,
+            current.number,
+            self.store.curve_points(),
+            language,
+            rng,
+            self.settings.evaluate.bootstrap_samples,
+            self.settings.select.budget_s,
+        )
+        predictor = fit(answers, self.settings.select.fallback, rng)
+        return report | {"predictor": predictor and dict(predictor.quality)}
 
     def _checkpoint(self, checkpoint_id: str) -> Checkpoint:
         found = self.store.checkpoint(checkpoint_id)
@@ -489,21 +556,6 @@ class Loop:
         """The untrained checkpoint that this one descends from."""
         found = self._checkpoint(checkpoint_id)
         return found if found.parent is None else self._base(found.parent)
-
-    def _listen(self, checkpoint_id: str, utterances: Sequence[Utterance]) -> None:
-        """Decode what the checkpoint has not heard yet; every finished block is committed."""
-        heard = self.store.heard(checkpoint_id)
-        missing = [row for row in utterances if row.id not in heard]
-        if not missing:
-            return
-        checkpoint = self._checkpoint(checkpoint_id)
-        recognizer = self.recognizer()
-        blocks = recognizer.blocks(missing)
-        done = 0
-        for hypotheses in self.engine.map(lambda: recognizer.listener(checkpoint.path), blocks):
-            self.store.add_hypotheses(checkpoint_id, hypotheses)
-            done += len(hypotheses)
-            self.say(f"  heard {done} of {len(missing)} clips")
 
 
 def _now() -> datetime:

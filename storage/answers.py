@@ -1,6 +1,7 @@
-"""Query batches, annotations and labels: what annotators are asked, and what they answered.
+"""Tasks, annotations and labels: what annotators are asked, and what they answered.
 
-Knows Label Studio's ids, but not Label Studio, nor how annotations settle on a label.
+Knows Label Studio's ids, but not Label Studio, nor how annotations settle on a label. What a query
+batch consists of is decided in `storage.selections`.
 
 Tables: query_batches, annotations, labels; of workspace the project and the high-water mark.
 """
@@ -11,7 +12,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
-from al_loop.records import Annotation, Choice, Label, Refusal, Task
+from al_loop.records import Annotation, Label, Refusal, Task, Utterance
 from storage.catalogue import Catalogue
 from storage.database import now
 
@@ -47,12 +48,6 @@ class Answers(Catalogue):
 
     # -- query batches -----------------------------------------------------------------------------
 
-    def put_batch(self, round_number: int, choices: Iterable[Choice]) -> None:
-        with self.transaction():
-            self.db.table("query_batches").insert_all(
-                {"round": round_number, **asdict(choice)} for choice in choices
-            )
-
     def unpushed(self, round_number: int, checkpoint_id: str) -> list[Task]:
         """The batch's tasks that Label Studio is not known to hold, most valuable first."""
         rows = self.db.execute(
@@ -63,6 +58,14 @@ class Answers(Catalogue):
             [checkpoint_id, round_number],
         )
         return [Task(*row) for row in rows]
+
+    def unheard(self, round_number: int, checkpoint_id: str) -> list[Utterance]:
+        """The batch's utterances that the checkpoint has not decoded, and nobody can be shown."""
+        return self._utterances(
+            "WHERE id IN (SELECT utterance_id FROM query_batches WHERE round = ?) AND NOT EXISTS "
+            "(SELECT 1 FROM hypotheses h WHERE h.checkpoint_id = ? AND h.utterance_id = u.id)",
+            [round_number, checkpoint_id],
+        )
 
     def mark_pushed(self, task_ids: Mapping[str, str]) -> None:
         """Remember Label Studio's task id of each utterance."""

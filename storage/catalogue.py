@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from al_loop.errors import WorkspaceError
 from al_loop.records import HELD_OUT, Refusal, Source, Utterance
@@ -102,8 +103,10 @@ class Catalogue(Database):
         """Clips in which nobody speaks."""
         return self._utterances("WHERE split = 'silence'")
 
-    def _utterances(self, where: str) -> list[Utterance]:
-        rows = self.db.execute(f"SELECT {UTTERANCE_COLUMNS} FROM utterances {where} ORDER BY id")
+    def _utterances(self, where: str, parameters: Sequence[Any] = ()) -> list[Utterance]:
+        rows = self.db.execute(
+            f"SELECT {UTTERANCE_COLUMNS} FROM utterances u {where} ORDER BY id", parameters
+        )
         return [Utterance(*row) for row in rows]
 
     def sample_hashes(self) -> dict[str, str]:

@@ -92,6 +92,17 @@ class Checkpoints(Database):
                 pk=("round", "checkpoint_id", "evaluation_set"),
             )
 
+    def word_error_rate(self, checkpoint_id: str, language: str) -> float | None:
+        """Of all words of that language's evaluation sets, as measured last; None: never."""
+        rate = self._row(
+            "SELECT sum(e.wer * e.words) / sum(e.words) FROM evaluations e "
+            "WHERE e.checkpoint_id = ?1 AND e.language = ?2 AND e.round = (SELECT max(n.round) "
+            "FROM evaluations n WHERE n.checkpoint_id = ?1 "
+            "AND n.evaluation_set = e.evaluation_set)",
+            [checkpoint_id, language],
+        )[0]
+        return None if rate is None else float(rate)
+
     # -- folders -----------------------------------------------------------------------------------
 
     def weights_folder(self, checkpoint: Checkpoint) -> Path:

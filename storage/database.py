@@ -9,8 +9,10 @@ state before it or after it. Writes that other processes may repeat after a kill
 
 from __future__ import annotations
 
+import json
+import math
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -25,6 +27,19 @@ BUSY_TIMEOUT_MS = 30_000
 
 def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def as_json(value: Any) -> str:
+    """JSON that SQLite reads too: what is not a finite number becomes null."""
+    return json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(row) for key, row in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(row) for row in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class Database:
@@ -70,6 +85,13 @@ class Database:
     @property
     def workspace_id(self) -> str:
         return str(self._row("SELECT id FROM workspace")[0])
+
+    def _put_all(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Insert rows, or replace those that have the same key: for tables of a million rows."""
+        names, places = ", ".join(columns), ", ".join("?" for _ in columns)
+        self.db.conn.executemany(
+            f"INSERT OR REPLACE INTO {table} ({names}) VALUES ({places})", rows
+        )
 
     def _row(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
         return self.db.execute(sql, parameters).fetchone()

@@ -85,26 +85,65 @@ CREATE TABLE stage_runs (
     retry_at TEXT,                   -- not before then, unless somebody asks
     PRIMARY KEY (round, stage)
 ) STRICT;
-CREATE TABLE hypotheses (
+CREATE TABLE hypotheses (            -- a checkpoint's lie together, by utterance
     checkpoint_id TEXT NOT NULL REFERENCES checkpoints(id),
     utterance_id TEXT NOT NULL REFERENCES utterances(id),
-    text TEXT NOT NULL,
     token_count INTEGER NOT NULL,
-    mean_log_prob REAL NOT NULL,
-    mean_token_entropy REAL NOT NULL,
-    no_speech_prob REAL NOT NULL,
-    compression_ratio REAL NOT NULL,
-    embedding BLOB NOT NULL,         -- little-endian float32
+    mean_log_prob REAL,              -- statistics: NULL is what was not a number
+    mean_token_entropy REAL,
+    top_token_entropy REAL,
+    tsallis_entropy REAL,
+    renyi_entropy REAL,
+    mean_margin REAL,
+    no_speech_prob REAL,
+    compression_ratio REAL,
+    word_count INTEGER NOT NULL,     -- of the text, which comes last: a pool's numbers are read
+    character_count INTEGER NOT NULL,-- without it
+    text TEXT NOT NULL,
     PRIMARY KEY (checkpoint_id, utterance_id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE encoders (              -- each has a file of embeddings
+    name TEXT PRIMARY KEY,
+    dimension INTEGER NOT NULL,
+    file TEXT NOT NULL UNIQUE        -- under embeddings/: rows of little-endian float16
 ) STRICT;
+CREATE TABLE profiles (              -- an encoder's lie together, by utterance
+    encoder TEXT NOT NULL REFERENCES encoders(name),
+    utterance_id TEXT NOT NULL REFERENCES utterances(id),
+    loudness_dbfs REAL,              -- statistics, as above
+    clipped_share REAL,
+    speech_share REAL,
+    other_language TEXT NOT NULL,
+    other_language_prob REAL,
+    embedding_row INTEGER NOT NULL,  -- in the encoder's file
+    PRIMARY KEY (encoder, utterance_id),
+    UNIQUE (encoder, embedding_row)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE query_batches (
     utterance_id TEXT PRIMARY KEY REFERENCES utterances(id),
     round INTEGER NOT NULL REFERENCES rounds(number),
     rank INTEGER NOT NULL,
     acquisition_score REAL NOT NULL,
-    arm TEXT NOT NULL CHECK (arm IN ('acquired', 'control')),
+    arm TEXT NOT NULL CHECK (arm IN ('acquired', 'control', 'explored')),
     task_id TEXT,                    -- Label Studio's id; NULL until pushed
     UNIQUE (round, rank)
+) STRICT;
+CREATE TABLE selections (
+    round INTEGER PRIMARY KEY REFERENCES rounds(number),
+    facts TEXT NOT NULL              -- JSON: how its batch was chosen, by which limits
+) STRICT;
+CREATE TABLE gated (                 -- what a gate keeps from annotators, and why
+    utterance_id TEXT PRIMARY KEY REFERENCES utterances(id),
+    round INTEGER NOT NULL REFERENCES rounds(number), -- of the newest selection that says so
+    gate TEXT NOT NULL,
+    value REAL,                      -- NULL: not a number
+    limit_value REAL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE releases (              -- appended to: no gate holds these any more
+    id INTEGER PRIMARY KEY,
+    utterance_id TEXT NOT NULL REFERENCES utterances(id),
+    reason TEXT NOT NULL,
+    released_at TEXT NOT NULL
 ) STRICT;
 CREATE TABLE annotations (
     server TEXT NOT NULL,            -- which Label Studio
@@ -197,6 +236,37 @@ CREATE TABLE silence_evaluations (
     clips INTEGER NOT NULL,
     hallucinated INTEGER NOT NULL,   -- clips in which words were heard
     PRIMARY KEY (round, checkpoint_id)
+) STRICT;
+CREATE TABLE reports (
+    round INTEGER PRIMARY KEY REFERENCES rounds(number),
+    report TEXT NOT NULL,            -- JSON
+    made_at TEXT NOT NULL
+) STRICT;
+CREATE TABLE simulations (
+    name TEXT PRIMARY KEY,
+    settings TEXT NOT NULL,          -- JSON
+    started_at TEXT NOT NULL,
+    finished_at TEXT                 -- NULL: it may be gone on with
+) STRICT;
+CREATE TABLE simulation_points (
+    simulation TEXT NOT NULL REFERENCES simulations(name),
+    strategy TEXT NOT NULL,
+    seed INTEGER NOT NULL,
+    round INTEGER NOT NULL,          -- of the simulated loop
+    labelled_s REAL NOT NULL,        -- audio with a text by then
+    annotator_s REAL NOT NULL,
+    chosen_s REAL NOT NULL,          -- audio that was asked about by then
+    junk_s REAL NOT NULL,            -- the part of it that got a verdict
+    tasks INTEGER NOT NULL,
+    junk_tasks INTEGER NOT NULL,
+    wer REAL NOT NULL,
+    words INTEGER NOT NULL,          -- of the references
+    errors INTEGER NOT NULL,
+    utterance_errors TEXT NOT NULL,  -- JSON: errors and words of each test utterance, by id
+    spearman REAL,                   -- of score and true WER; NULL: not known
+    spearman_low REAL,
+    spearman_high REAL,
+    PRIMARY KEY (simulation, strategy, seed, round)
 ) STRICT;
 """
 

@@ -1,19 +1,15 @@
 """Read-only questions about a workspace, for `status`, the dashboard and the demo's table.
 
-Opens the database read-only with the standard library alone, so that `status` starts fast and a
-dashboard can never write. Values come back as plain dictionaries, one a row, or as dataclasses.
+Values come back as plain dictionaries, one a row, or as dataclasses. Knows no acquisition: those
+questions are in `storage.selection_queries`, and the connection is in `storage.reading`.
 """
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from al_loop.errors import WorkspaceError
-from storage.workspace import Workspace
+from storage.selection_queries import SelectionQueries
 
 COMPARED_WITH = "coalesce(r.compared_with, r.checkpoint_id)"
 """The checkpoint in use when a round's candidate was judged, or when the round was opened: not the
@@ -54,35 +50,8 @@ class Status:
     refused: int
 
 
-class Reader:
-    """Questions to one workspace's database. Raises WorkspaceError where there is none yet.
-
-    Inside a `with` block all answers come from one snapshot: the loop may write meanwhile.
-    """
-
-    def __init__(self, workspace: Workspace) -> None:
-        self.path: Path = workspace.database
-        if not self.path.is_file():
-            raise WorkspaceError(
-                f"{workspace.root} holds no data yet: `al-loop ingest` brings audio in"
-            )
-        # each thread of the dashboard makes its own Reader
-        try:
-            self.connection = sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True)
-        except sqlite3.Error as exc:
-            raise WorkspaceError(f"{self.path}: cannot be opened for reading: {exc}") from exc
-        self.connection.row_factory = sqlite3.Row
-        self.connection.execute("PRAGMA query_only = ON")
-
-    def __enter__(self) -> Self:
-        self.connection.execute("BEGIN")
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self.connection.close()
+class Reader(SelectionQueries):
+    """All questions to one workspace's database. Raises WorkspaceError where there is none yet."""
 
     def status(self) -> Status:
         last = self._first("SELECT number, stage FROM rounds ORDER BY number DESC LIMIT 1")
@@ -280,17 +249,3 @@ class Reader:
             [checkpoint_id],
         )
         return rows[0] if rows else None
-
-    def _first(self, sql: str, parameters: Sequence[Any] = ()) -> dict[str, Any]:
-        """The first row; empty where there is none."""
-        rows = self._all(sql, parameters)
-        return rows[0] if rows else {}
-
-    def _one(self, sql: str, parameters: Sequence[Any] = ()) -> dict[str, Any]:
-        return self._all(sql, parameters)[0]
-
-    def _all(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
-        try:
-            return [dict(row) for row in self.connection.execute(sql, parameters)]
-        except sqlite3.Error as exc:
-            raise WorkspaceError(f"{self.path} cannot be read: {exc}") from exc

@@ -5,12 +5,17 @@ connection. A group that calls methods of another is made over it:
 
     database     the connection, migrations, `transaction()`
     ├── catalogue    sources, utterances, refusals
-    │   └── answers      query batches, annotations, labels; Label Studio's project
+    │   ├── answers      tasks, annotations, labels; Label Studio's project
+    │   └── profiles     what each utterance sounds like; the files of embeddings
+    │       ├── pools        the pool as columns of numbers
+    │       └── reports      answers with what was shown, learning curves, reports
     ├── hypotheses   what each checkpoint heard
+    ├── selections   query batches, what the gates hold back, what was released
     ├── manifests    training sets, their mixtures and leaks
-    └── checkpoints  checkpoints, their folders and their error rates
-        └── promotions   which checkpoint is in use, which ones keep their weights
-            └── rounds       rounds, stages and their failures
+    ├── checkpoints  checkpoints, their folders and their error rates
+    │   └── promotions   which checkpoint is in use, which ones keep their weights
+    │       └── rounds       rounds, stages and their failures
+    └── simulations  simulated loops
 """
 
 from __future__ import annotations
@@ -18,8 +23,12 @@ from __future__ import annotations
 from storage.answers import Answers
 from storage.hypotheses import Hypotheses
 from storage.manifests import Manifests
+from storage.pools import Pools
+from storage.reports import Reports
 from storage.rounds import Rounds
+from storage.selections import Selections
+from storage.simulations import Simulations
 
 
-class Store(Answers, Hypotheses, Manifests, Rounds):
+class Store(Answers, Selections, Hypotheses, Pools, Reports, Manifests, Rounds, Simulations):
     """All that the loop remembers: the port `al_loop.ports.Store`, and what the commands need."""

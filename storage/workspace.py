@@ -43,12 +43,20 @@ class Workspace:
         return self.root / "audio"
 
     @property
+    def embeddings(self) -> Path:
+        return self.root / "embeddings"
+
+    @property
     def checkpoints(self) -> Path:
         return self.root / "checkpoints"
 
     @property
     def exports(self) -> Path:
         return self.root / "exports"
+
+    @property
+    def simulations(self) -> Path:
+        return self.root / "simulations"
 
     @property
     def logs(self) -> Path:
@@ -59,7 +67,8 @@ class Workspace:
         return self.root / "al_loop.lock"
 
     def create_folders(self) -> None:
-        for folder in (self.audio, self.checkpoints, self.exports, self.logs):
+        folders = (self.audio, self.embeddings, self.checkpoints, self.exports, self.logs)
+        for folder in folders:
             folder.mkdir(parents=True, exist_ok=True)
 
     def relative(self, path: Path) -> str:

@@ -7,7 +7,7 @@ so that two runs can be compared row by row.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,9 +18,12 @@ import numpy as np
 from al_loop.config import Settings, TrainSettings
 from al_loop.engine.local import LocalEngine
 from al_loop.records import (
+    Alternatives,
     Annotation,
+    Doubt,
     Example,
     Hypothesis,
+    Profile,
     Pulled,
     Source,
     SourceKind,
@@ -38,7 +41,8 @@ from storage.workspace import Workspace
 
 WORDS = ("бир", "эки", "үч", "төрт", "беш", "алты", "жети", "сегиз", "тогуз", "он")
 SETTINGS: Mapping[str, Any] = {
-    "select": {"budget_s": 8.0, "control_share": 0.4},
+    "select": {"budget_s": 8.0, "control_share": 0.4, "explore_share": 0.0},
+    "gates": {"enabled": False},  # nobody speaks as fast as the fake clips
     "train": {"epochs": 2},
     "evaluate": {"bootstrap_samples": 100},
 }
@@ -90,6 +94,18 @@ class FakeRecognizer:
         skill = self._skill(checkpoint)
         return lambda block: [hear(row.id, skill) for row in block]
 
+    def profiler(
+        self, checkpoint: str, encoder: str, related: Collection[str]
+    ) -> Callable[[Sequence[Utterance]], list[Profile]]:
+        assert self._skill(checkpoint) == 0, "profiles are the untrained checkpoint's"
+        return lambda block: [sound(row.id) for row in block]
+
+    def doubter(
+        self, checkpoint: str, doubt: Doubt
+    ) -> Callable[[Sequence[Utterance]], list[Alternatives]]:
+        skill = self._skill(checkpoint)
+        return lambda block: [doubts(row.id, skill, doubt) for row in block]
+
     def train(
         self,
         checkpoint: str,
@@ -138,10 +154,27 @@ def hear(utterance_id: str, skill: int) -> Hypothesis:
         token_count=len(words),
         mean_log_prob=-wrong_share,
         mean_token_entropy=wrong_share,
+        top_token_entropy=wrong_share,
+        tsallis_entropy=wrong_share,
+        renyi_entropy=wrong_share,
+        mean_margin=1 - wrong_share,
         no_speech_prob=0.0,
         compression_ratio=1.0,
-        embedding=np.array([skill, wrong_share], dtype=np.float32),
     )
+
+
+def sound(utterance_id: str, dimension: int = 4) -> Profile:
+    """A clip that no gate holds back, at a place of its own among the embeddings."""
+    rng = np.random.default_rng(int(utterance_id[:8], 16))
+    embedding = rng.standard_normal(dimension).astype(np.float32)
+    return Profile(utterance_id, -20.0, 0.0, 0.9, "ru", 0.1, embedding)
+
+
+def doubts(utterance_id: str, skill: int, doubt: Doubt) -> Alternatives:
+    """What is heard at each skill in turn."""
+    texts = [hear(utterance_id, skill + number % 2).text for number in range(doubt.count)]
+    length = 1.0 if doubt.kind == "gradient" else None
+    return Alternatives(utterance_id, texts, [-1.0] * len(texts), length)
 
 
 class FakeOracle:

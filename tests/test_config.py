@@ -33,7 +33,7 @@ def test_every_setting_is_described() -> None:
 @pytest.mark.parametrize(
     ("text", "parts"),
     [
-        ("[select]\nbudget = 5", ["select.budget: unknown key", "budget_s, control_share"]),
+        ("[select]\nbudget = 5", ["select.budget: unknown key", "budget_s, budget_minutes"]),
         ("sed = 1", ["sed: unknown key", "seed, model"]),
         ("[select]\nbudget_s = 'ten'", ["select.budget_s = 'ten'", "valid number"]),
         ("[select]\ncontrol_share = 1.5", ["select.control_share = 1.5", "less than or equal"]),

@@ -1,85 +1,258 @@
-"""From acquisition scores to a query batch under a budget, with a random control arm.
+"""From what clips are worth to a query batch: the three arms, a budget, quotas, diversity. Pure.
 
-Pure NumPy. The control arm is drawn first and from the whole pool, so that it stays an unbiased
-sample of it; its tasks are spread evenly over the ranks, so that annotators answer both arms
-alike and a batch that closes early has lost the same part of each.
+The control arm is drawn at random from what the gates let through, and not with regard to worth, so
+that it stays an unbiased sample; its tasks are spread evenly over the ranks, so that annotators
+answer all arms alike and a batch that closes early has lost the same part of each. Knows neither
+where worth comes from nor what a gate is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from al_loop.records import Choice
+from al_loop.acquisition.budget import Purse
+
+SEVERAL = 3.0
+"""Clips of one kind after which another of it counts half as much. One would suffice if clips were
+alike; a recogniser needs several of a voice or a channel. Ours."""
 
 
-def select_batch(
-    utterance_ids: Sequence[str],
-    durations_s: np.ndarray,
-    scores: np.ndarray,
-    budget_s: float,
-    control_share: float,
-    rng: np.random.Generator,
-) -> list[Choice]:
-    """The query batch, by rank.
+@dataclass(frozen=True, slots=True)
+class Shortlist:
+    """V clips that are compared with one another.
 
-    utterance_ids: N distinct ids; durations_s, scores: (N,) float64, in the same order.
-    budget_s: seconds of audio in both arms together; `control_share` of it goes to the control
-    arm. An acquired clip that does not fit is passed over for the next one that does. Scores that
-    are not numbers are never acquired. The result does not depend on the order of the input.
+    scores: (V,) float64, finite. rates: (V,) float64, the word errors that each word of a clip is
+    expected to hold, or anything in proportion. words, costs: (V,) float64 above 0. embeddings:
+    (V, D) float32 of length 1, or 0 where there is none. covered: (V,) float64, the largest cosine
+    with what is labelled or asked about already; known: (V,) float64, the sum of all their squares.
+    speakers, sources: (V,) codes.
     """
-    order = np.argsort(np.array(utterance_ids))
-    durations_s, scores = np.asarray(durations_s)[order], np.asarray(scores, float)[order]
-    ids = [utterance_ids[index] for index in order]
 
-    control = _control_arm(rng.permutation(len(ids)), durations_s, budget_s, control_share)
-    left_s = budget_s - durations_s[control].sum()
-    taken = set(control)
-    by_score = [
-        int(index)
-        for index in np.argsort(-scores, kind="stable")
-        if index not in taken and np.isfinite(scores[index])
-    ]
-    acquired = _fill(by_score, durations_s, left_s)
-
-    arms = [(index, "acquired") for index in acquired]
-    step = (len(acquired) + len(control)) / max(len(control), 1)
-    for position, index in enumerate(control):
-        arms.insert(int((position + rng.random()) * step), (index, "control"))
-    return [
-        Choice(ids[index], rank, float(np.nan_to_num(scores[index])), arm)  # type: ignore[arg-type]
-        for rank, (index, arm) in enumerate(arms)
-    ]
+    scores: np.ndarray
+    rates: np.ndarray
+    words: np.ndarray
+    costs: np.ndarray
+    embeddings: np.ndarray
+    covered: np.ndarray
+    known: np.ndarray
+    speakers: np.ndarray
+    sources: np.ndarray
 
 
-def _control_arm(
-    order: np.ndarray, durations_s: np.ndarray, budget_s: float, share: float
-) -> list[int]:
+@dataclass(frozen=True, slots=True)
+class Acquired:
+    """chosen: rows of the short list, first choice first. duplicates: rows that were passed over,
+    with the cosine to the chosen clip that each was too close to. beyond_quota: how many of the
+    chosen, the last ones, no quota would have allowed."""
+
+    chosen: Sequence[int]
+    duplicates: dict[int, float]
+    beyond_quota: int
+
+
+Chooser = Callable[[Shortlist], "Greedy"]
+
+
+class Greedy:
+    """A greedy choice in steps: `order` yields the best row that is left, `take` takes it."""
+
+    def __init__(self, short: Shortlist) -> None:
+        self.short = short
+
+    def order(self) -> Iterator[int]:
+        raise NotImplementedError
+
+    def take(self, row: int, cosines: np.ndarray) -> None:
+        """cosines: (V,) of `row` with all."""
+
+
+class HighestScores(Greedy):
+    """The highest scores, whatever they cost and however alike they are."""
+
+    def order(self) -> Iterator[int]:
+        yield from np.argsort(-self.short.scores, kind="stable").tolist()
+
+
+class FarthestFirst(Greedy):
+    """k-center: the clip that is farthest from all that is chosen or known, by worth for its cost.
+
+    Gonzalez (Theoretical Computer Science 38, 1985); for active learning Sener and Savarese
+    (arXiv 1708.00489). The distance is 1 less the cosine; its weight is ours.
+    """
+
+    def __init__(self, short: Shortlist) -> None:
+        super().__init__(short)
+        self.nearest = short.covered.copy()
+        self.worth = short.rates * short.words / short.costs
+
+    def order(self) -> Iterator[int]:
+        left = np.ones(len(self.worth), bool)
+        while left.any():
+            gains = np.where(left, self.worth * (1 - self.nearest), -np.inf)
+            row = int(gains.argmax())
+            left[row] = False
+            yield row
+
+    def take(self, row: int, cosines: np.ndarray) -> None:
+        self.nearest = np.maximum(self.nearest, cosines)
+
+
+class FacilityLocation(Greedy):
+    """Soft facility location: every clip is served by all chosen ones near it, each a bit less.
+
+    Maximises sum_i a_i log(SEVERAL + x_i), with x_i the words chosen around clip i, in mean clips,
+    each weighed by the square of its cosine with i where that is above 0. What is known counts as
+    if it had been chosen before. a_i is the mean rate around clip i, itself first, over its crowd,
+    the sum of those weights: a kind of clips counts by how badly it is heard and not by how large
+    it is. Where the clip's own rate is above that mean, a_i is smaller by that factor: what is
+    heard far worse than all that sound like it is more often broken, as speech played backwards,
+    than worth a label.
+
+    Facility location proper has a maximum in the place of x_i; then one clip serves its kind for
+    good, and a batch takes one of each. A sum of concave functions of sums is monotone and
+    submodular (Lin and Bilmes, "A class of submodular functions for document summarization", ACL
+    2011), so that the greedy choice by gain for its cost is a good one.
+
+    Lazy greedy: Minoux (1978), as in CELF (Leskovec et al., KDD 2007): a gain never grows.
+    """
+
+    def __init__(self, short: Shortlist) -> None:
+        super().__init__(short)
+        self.near = np.maximum(short.embeddings @ short.embeddings.T, 0) ** 2  # (V, V) float32
+        np.fill_diagonal(self.near, 1)
+        crowd = self.near.sum(axis=1, dtype=np.float64)
+        around = self.near @ short.rates / crowd
+        surprise = np.maximum(short.rates / np.maximum(around, 1e-9), 1)
+        self.weights = around / surprise / crowd
+        self.sizes = short.words / max(float(short.words.sum()) / max(len(short.words), 1), 1e-9)
+        self.served = SEVERAL + short.known
+
+    def order(self) -> Iterator[int]:
+        heap = [(-self._gain(row), row) for row in range(len(self.weights))]
+        heapq.heapify(heap)
+        while heap:
+            _, row = heap[0]
+            gain = self._gain(row)
+            heapq.heapreplace(heap, (-gain, row))
+            if heap[0][1] == row:
+                heapq.heappop(heap)
+                yield row
+
+    def take(self, row: int, cosines: np.ndarray) -> None:
+        self.served = self.served + self.near[row] * self.sizes[row]
+
+    def _gain(self, row: int) -> float:
+        """What the clip adds, for its cost."""
+        more = np.log1p(self.near[row] * self.sizes[row] / self.served)
+        return float(self.weights @ more) / float(self.short.costs[row])
+
+
+CHOOSERS: dict[str, Chooser] = {
+    "none": HighestScores,
+    "k_center": FarthestFirst,
+    "facility_location": FacilityLocation,
+}
+
+
+def acquire(
+    short: Shortlist, diversity: str, purse: Purse, max_similarity: float | None
+) -> Acquired:
+    """The acquired arm: the best clips, one after another, that `purse` has room for.
+
+    A clip that does not fit is passed over for the next one that does. Quotas bind as long as there
+    is another clip to take; then those that they refused fill what is left of the budget, or a pool
+    of one speaker would make half a batch. max_similarity: a clip closer than this to a chosen one
+    is a duplicate; None takes them.
+    """
+    greedy = CHOOSERS[diversity](short)
+    chosen: list[int] = []
+    refused: list[int] = []
+    closest = np.full(len(short.scores), -1.0)
+    duplicates: dict[int, float] = {}
+    cheapest = float(short.costs.min(initial=np.inf))
+
+    def consider(row: int, bound: bool) -> None:
+        nonlocal closest
+        bill = float(short.costs[row]), int(short.speakers[row]), int(short.sources[row])
+        if max_similarity is not None and closest[row] > max_similarity:
+            duplicates[row] = float(closest[row])
+        elif not purse.holds(bill[0]):
+            pass
+        elif bound and not purse.allows(*bill):
+            refused.append(row)
+        else:
+            purse.spend(*bill)
+            cosines = (short.embeddings @ short.embeddings[row]).astype(np.float64)
+            greedy.take(row, cosines)
+            closest = np.maximum(closest, cosines)
+            chosen.append(row)
+
+    for row in greedy.order():
+        if not purse.holds(cheapest):
+            break
+        consider(row, bound=True)
+    within = len(chosen)
+    for row in list(refused):
+        consider(row, bound=False)
+    return Acquired(chosen, duplicates, len(chosen) - within)
+
+
+def control_arm(order: Iterable[int], costs: np.ndarray, budget: float, share: float) -> list[int]:
     """The first of a random order until their share of the budget is reached.
 
     None is passed over for its length, which would fill the arm with short clips. Only a clip
-    longer than the whole budget, which neither arm can hold, is.
+    longer than the whole budget, which no arm can hold, is.
     """
     chosen: list[int] = []
-    spent_s = 0.0
+    spent = 0.0
     for index in order:
-        if spent_s >= share * budget_s:
+        if spent >= share * budget:
             break
-        if durations_s[index] > budget_s:
+        if costs[index] > budget:
             continue
-        if spent_s + durations_s[index] > budget_s:
+        if spent + costs[index] > budget:
             break
         chosen.append(int(index))
-        spent_s += float(durations_s[index])
+        spent += float(costs[index])
     return chosen
 
 
-def _fill(order: Sequence[int] | np.ndarray, durations_s: np.ndarray, budget_s: float) -> list[int]:
-    """Members of `order`, in order, as long as they fit into what is left of the budget."""
-    chosen, left_s = [], budget_s
+def explored_arm(
+    order: Iterable[int],
+    costs: np.ndarray,
+    share_of_budget: float,
+    room: float,
+    rng: np.random.Generator,
+) -> list[int]:
+    """The first of a random order that their share of the budget has room for.
+
+    The clip that it has room for in part is taken with that probability, so that over many batches
+    the arm costs its share, however small a batch is. Clips beyond `room` cannot be asked about.
+    """
+    chosen: list[int] = []
+    left = share_of_budget
     for index in order:
-        if durations_s[index] <= left_s:
+        if left <= 0:
+            break
+        if costs[index] > room:
+            continue
+        if costs[index] <= left or rng.random() < left / costs[index]:
             chosen.append(int(index))
-            left_s -= durations_s[index]
+            room -= float(costs[index])
+        left -= float(costs[index])
     return chosen
+
+
+def interleave(
+    acquired: Sequence[int], spread: Sequence[int], rng: np.random.Generator
+) -> list[int]:
+    """All by rank: `acquired` in its order, and `spread` evenly in between."""
+    ranked = list(acquired)
+    step = (len(acquired) + len(spread)) / max(len(spread), 1)
+    for position, index in enumerate(spread):
+        ranked.insert(int((position + rng.random()) * step), index)
+    return ranked

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from transformers import (
@@ -40,10 +40,12 @@ OTHER_WAYS = (
     "(after `pip install 'al-loop[demo]'`)"
 )
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class Whisper:
-    """A model with what belongs to it. The model is in evaluation mode, float32."""
+    """A model with what belongs to it. The model is in evaluation mode, float32 when loaded."""
 
     model: WhisperForConditionalGeneration
     tokenizer: WhisperTokenizer
@@ -81,7 +83,7 @@ def _load(name: str) -> Whisper:
         return _load_transformers(str(folder))
     if name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise ModelError(f"model.checkpoint = {name!r}: no such folder; {OTHER_WAYS}")
-    return _load_hub(name)
+    return find_on_hub(name, _load_transformers, OTHER_WAYS)
 
 
 def save(whisper: Whisper, folder: Path, sidecar: Mapping[str, Any]) -> None:
@@ -123,22 +125,26 @@ def _load_packaged() -> Whisper:
         )
 
 
-def _load_hub(name: str) -> Whisper:
+def find_on_hub(name: str, load_it: Callable[..., T], other_ways: str) -> T:
+    """What `load_it(name, **options)` gives, from the local cache or, where it answers, the hub.
+
+    Raises ModelError, with the other ways, within seconds when the hub is out of reach.
+    """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
-        return _load_transformers(name, local_files_only=True)
+        return load_it(name, local_files_only=True)
     except ModelError:  # not cached: ask the hub, but only if it answers at once
         try:
             HfApi().model_info(name, timeout=HUB_TIMEOUT_S)
         except HfHubHTTPError as exc:
-            raise ModelError(f"{name}: the hub refuses it ({exc}); {OTHER_WAYS}") from exc
+            raise ModelError(f"{name}: the hub refuses it ({exc}); {other_ways}") from exc
         except Exception as exc:  # whatever the hub's transport raises when it is out of reach
             raise ModelError(
-                f"{name}: not in the local cache, and the hub cannot be reached; {OTHER_WAYS}"
+                f"{name}: not in the local cache, and the hub cannot be reached; {other_ways}"
             ) from exc
-    return _load_transformers(name)
+    return load_it(name)
 
 
 def _load_transformers(name: str, **options: Any) -> Whisper:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -15,21 +15,22 @@ from transformers.utils import logging as transformers_logging
 
 from al_loop.config import ModelSettings, TrainSettings
 from al_loop.errors import ConfigError
-from al_loop.records import Example, Hypothesis, Utterance
+from al_loop.records import Alternatives, Doubt, Example, Hypothesis, Profile, Utterance
 from al_loop.whisper.augment import Augmentation, draw_augmentation
 from al_loop.whisper.batches import AS_RECORDED, Clip
 from al_loop.whisper.checkpoints import Whisper, load, save, weights_hash
 from al_loop.whisper.decode import compression_ratio, decode_batch
-from al_loop.whisper.features import (
-    MAX_WINDOW_S,
-    POSITIONS_PER_S,
-    accept_short_windows,
-    log_mel,
-    window_s,
-)
+from al_loop.whisper.doubt import Batch, opinions
+from al_loop.whisper.encoders import load_encoder
+from al_loop.whisper.features import MAX_WINDOW_S, accept_short_windows, log_mel, read, window_s
 from al_loop.whisper.jobs import Job, run
 from al_loop.whisper.languages import Language, ensure_language, prompt_ids
+from al_loop.whisper.optimiser import autocast_dtype
+from al_loop.whisper.precision import shorten
+from al_loop.whisper.profile import profile
 
+WHISPERS_OWN = "whisper"
+"""The name of the encoder that needs no other model."""
 LIBRARIES = ("torch", "transformers", "accelerate", "peft", "numpy")
 
 
@@ -40,6 +41,7 @@ class WhisperRecognizer:
         self.root = root
         self.settings = settings
         self.device = _device(settings.device)
+        self.dtype = autocast_dtype(settings.precision, self.device) or torch.float32
         transformers_logging.set_verbosity_error()
         transformers_logging.disable_progress_bar()
 
@@ -77,14 +79,8 @@ class WhisperRecognizer:
         whisper = self._load(checkpoint)
 
         def listen(block: Sequence[Utterance]) -> list[Hypothesis]:
-            window = self._window(block[0].duration_s)
-            decoded = decode_batch(
-                whisper.model,
-                log_mel(whisper.features, [self.root / row.audio for row in block], window),
-                [prompt_ids(whisper.model, row.language) for row in block],
-                [round(row.duration_s * POSITIONS_PER_S) for row in block],
-                window,
-            )
+            batch = self._batch(whisper, block)
+            decoded = decode_batch(whisper.model, batch.log_mel, batch.prompts, batch.window_s)
             texts = [whisper.tokenizer.decode(row.tokens).strip() for row in decoded]
             return [
                 Hypothesis(
@@ -93,14 +89,47 @@ class WhisperRecognizer:
                     token_count=len(row.tokens),
                     mean_log_prob=row.mean_log_prob,
                     mean_token_entropy=row.mean_token_entropy,
+                    top_token_entropy=row.top_token_entropy,
+                    tsallis_entropy=row.tsallis_entropy,
+                    renyi_entropy=row.renyi_entropy,
+                    mean_margin=row.mean_margin,
                     no_speech_prob=row.no_speech_prob,
                     compression_ratio=compression_ratio(text),
-                    embedding=row.embedding.numpy(),
                 )
                 for utterance, row, text in zip(block, decoded, texts, strict=True)
             ]
 
         return listen
+
+    def profiler(
+        self, checkpoint: str, encoder: str, related: Collection[str]
+    ) -> Callable[[Sequence[Utterance]], list[Profile]]:
+        """A function that profiles one block, by the checkpoint in the folder of that name.
+
+        encoder: `whisper`, or a hub id or folder of a self-supervised speech encoder; a folder is
+        looked for in the workspace first. related: codes of languages near the target language.
+        """
+        whisper = self._load(checkpoint)
+        embed = None
+        if encoder != WHISPERS_OWN:
+            local = self.root / encoder
+            name = str(local) if local.is_dir() else encoder
+            embed = load_encoder(name, self.device, self.dtype)
+        near = {self.settings.language, *related}
+
+        def profile_block(block: Sequence[Utterance]) -> list[Profile]:
+            clips = [read(self.root / row.audio) for row in block]
+            return profile(whisper, embed, near, block, clips, self._window(block[0].duration_s))
+
+        return profile_block
+
+    def doubter(
+        self, checkpoint: str, doubt: Doubt
+    ) -> Callable[[Sequence[Utterance]], list[Alternatives]]:
+        """A function that decodes one block again, as `doubt` says."""
+        whisper = self._load(checkpoint)
+        opine = opinions(whisper, doubt)
+        return lambda block: opine(self._batch(whisper, block))
 
     def train(
         self,
@@ -153,10 +182,20 @@ class WhisperRecognizer:
     def _window(self, duration_s: float) -> float:
         return window_s(duration_s, self.settings.padding_s, self.settings.bucket_s)
 
+    def _batch(self, whisper: Whisper, block: Sequence[Utterance]) -> Batch:
+        window = self._window(block[0].duration_s)
+        return Batch(
+            [row.id for row in block],
+            log_mel(whisper.features, [self.root / row.audio for row in block], window),
+            [prompt_ids(whisper.model, row.language) for row in block],
+            window,
+        )
+
     def _load(self, checkpoint: str) -> Whisper:
         whisper = load(str(self.root / checkpoint))
         accept_short_windows(whisper.model)
         whisper.model.to(self.device)
+        shorten(whisper.model, self.dtype)
         return whisper
 
 

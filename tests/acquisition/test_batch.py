@@ -1,180 +1,232 @@
-"""From scores to a query batch: the budget, the control arm, the order of the tasks."""
+"""Arms, budgets, quotas and diversity, without a pool."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
 
 import numpy as np
 import pytest
 
-from al_loop.acquisition.batch import select_batch
-from al_loop.records import Arm, Choice
+from al_loop.acquisition.batch import (
+    CHOOSERS,
+    FacilityLocation,
+    Shortlist,
+    acquire,
+    control_arm,
+    explored_arm,
+    interleave,
+)
+from al_loop.acquisition.budget import Purse
 
 SIZE = 60
-IDS = [f"{index:064x}" for index in range(SIZE)]
-DURATIONS_S = np.random.default_rng(1).uniform(1, 9, SIZE)
-SCORES = np.random.default_rng(2).uniform(0, 3, SIZE)
+COSTS = np.random.default_rng(1).uniform(1, 9, SIZE)
+every_diversity = pytest.mark.parametrize("diversity", CHOOSERS)
 
 
-def select(
-    budget_s: float = 80.0,
-    control_share: float = 0.25,
-    scores: np.ndarray = SCORES,
-    durations_s: np.ndarray = DURATIONS_S,
-    ids: Sequence[str] = IDS,
-    seed: int = 0,
-) -> list[Choice]:
-    return select_batch(
-        ids, durations_s, scores, budget_s, control_share, np.random.default_rng(seed)
-    )
+def units(rows: np.ndarray) -> np.ndarray:
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
-def arm(batch: Sequence[Choice], name: str) -> list[str]:
-    """The members of one arm, by rank."""
-    return [row.utterance_id for row in batch if row.arm == name]
+def shortlist(
+    scores: np.ndarray | None = None,
+    costs: np.ndarray = COSTS,
+    embeddings: np.ndarray | None = None,
+    speakers: np.ndarray | None = None,
+) -> Shortlist:
+    size = len(costs)
+    rng = np.random.default_rng(2)
+    scores = rng.uniform(0, 1, size) if scores is None else scores
+    place = units(rng.standard_normal((size, 8))) if embeddings is None else embeddings
+    nobody = np.full(size, -1) if speakers is None else speakers
+    nothing, sources = np.zeros(size), np.zeros(size, int)
+    return Shortlist(scores, scores, 2 * costs, costs, place, nothing, nothing, nobody, sources)
 
 
-def seconds(utterance_ids: Sequence[str]) -> float:
-    return float(sum(DURATIONS_S[IDS.index(name)] for name in utterance_ids))
+def chosen(
+    short: Shortlist, diversity: str, budget: float, speaker_share: float = 1.0
+) -> list[int]:
+    return list(acquire(short, diversity, Purse(budget, speaker_share, 1.0), None).chosen)
 
 
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("control_share", [0.0, 0.25, 1.0])
-@pytest.mark.parametrize("budget_s", [0.5, 9.0, 80.0, 10_000.0])
-def test_a_batch_is_distinct_ranked_and_within_the_budget(
-    budget_s: float, control_share: float, seed: int
-) -> None:
-    batch = select(budget_s, control_share, seed=seed)
-    names = [row.utterance_id for row in batch]
-    assert len(set(names)) == len(names)
-    assert [row.rank for row in batch] == list(range(len(batch)))
-    assert seconds(names) <= budget_s + 1e-9
+# -- the acquired arm ------------------------------------------------------------------------------
 
 
-def test_the_budget_is_used_up_to_the_shortest_clip_left() -> None:
-    batch = select()
-    left_s = 80.0 - seconds([row.utterance_id for row in batch])
-    others = set(IDS) - {row.utterance_id for row in batch}
-    assert left_s < min(seconds([name]) for name in others)
+@every_diversity
+@pytest.mark.parametrize("budget", [0.5, 9.0, 80.0, 10_000.0])
+def test_the_budget_is_used_up_to_the_cheapest_clip_left(diversity: str, budget: float) -> None:
+    rows = chosen(shortlist(), diversity, budget)
+    assert len(set(rows)) == len(rows)
+    assert COSTS[rows].sum() <= budget + 1e-6
+    others = set(range(SIZE)) - set(rows)
+    if others:
+        assert budget - COSTS[rows].sum() < COSTS[list(others)].min()
 
 
-def test_a_large_budget_takes_the_whole_pool() -> None:
-    assert {row.utterance_id for row in select(10_000.0)} == set(IDS)
+@every_diversity
+def test_the_choice_follows_from_the_list_and_nothing_else(diversity: str) -> None:
+    assert chosen(shortlist(), diversity, 80.0) == chosen(shortlist(), diversity, 80.0)
 
 
-def test_the_order_of_the_input_does_not_matter() -> None:
-    order = np.random.default_rng(9).permutation(SIZE)
-    shuffled = select(
-        ids=[IDS[index] for index in order],
-        durations_s=DURATIONS_S[order],
-        scores=SCORES[order],
-    )
-    assert shuffled == select()
+@every_diversity
+def test_an_empty_list(diversity: str) -> None:
+    assert chosen(shortlist(costs=np.zeros(0)), diversity, 9.0) == []
 
 
-def test_the_same_seed_gives_the_same_batch_and_another_seed_another() -> None:
-    assert select(seed=4) == select(seed=4)
-    assert arm(select(seed=4), "control") != arm(select(seed=5), "control")
-
-
-def test_the_highest_scores_are_acquired_highest_first() -> None:
-    durations_s = np.full(SIZE, 2.0)
-    batch = select(20.0, 0.0, durations_s=durations_s)
-    assert arm(batch, "acquired") == [IDS[index] for index in np.argsort(-SCORES)[:10]]
-    assert [row.acquisition_score for row in batch] == sorted(SCORES, reverse=True)[:10]
+def test_without_diversity_the_highest_scores_are_taken_highest_first() -> None:
+    short = shortlist(costs=np.full(SIZE, 2.0))
+    assert chosen(short, "none", 20.0) == np.argsort(-short.scores)[:10].tolist()
 
 
 def test_a_clip_that_does_not_fit_is_passed_over_for_the_next() -> None:
-    scores, durations_s = np.array([3.0, 2.0, 1.0]), np.array([4.0, 7.0, 5.0])
-    batch = select(10.0, 0.0, scores, durations_s, IDS[:3])
-    assert arm(batch, "acquired") == [IDS[0], IDS[2]]
+    short = shortlist(np.array([3.0, 2.0, 1.0]), np.array([4.0, 7.0, 5.0]))
+    assert chosen(short, "none", 10.0) == [0, 2]
 
 
-def test_scores_that_are_no_numbers_are_never_acquired() -> None:
-    scores = SCORES.copy()
-    scores[::3] = np.nan
-    scores[1::3] = np.inf
-    batch = select(10_000.0, 0.01, scores=scores)
-    control = set(arm(batch, "control"))
-    assert set(arm(batch, "acquired")) == set(IDS[2::3]) - control
-    assert control - set(IDS[2::3])
-    assert all(np.isfinite(row.acquisition_score) for row in batch)
+@pytest.mark.parametrize("diversity", ["facility_location", "k_center"])
+def test_of_equal_clips_the_batch_takes_each_once_before_any_twice(diversity: str) -> None:
+    """Three directions, ten clips in each."""
+    place = units(np.repeat(np.eye(3), 10, axis=0) + 0.01)
+    short = shortlist(np.ones(30), np.ones(30), place)
+    assert sorted(row // 10 for row in chosen(short, diversity, 3.0)) == [0, 1, 2]
 
 
-# -- the control arm ---------------------------------------------------------------------------
+def test_a_badly_heard_kind_gets_several_clips_and_the_others_theirs() -> None:
+    """70 clips of an easy kind, and two rare kinds of 5 that are heard three times as badly."""
+    kinds = np.array([0] * 70 + [1] * 5 + [2] * 5)
+    rng = np.random.default_rng(0)
+    place = units(np.eye(8)[kinds] + 0.15 * rng.standard_normal((80, 8)))
+    short = shortlist(np.where(kinds > 0, 0.9, 0.3), np.ones(80), place)
+    taken = Counter(kinds[chosen(short, "facility_location", 10.0)].tolist())
+    assert min(taken[1], taken[2]) >= 3
+    assert taken[0] >= 1
 
 
-def test_the_control_arm_is_drawn_without_regard_to_scores() -> None:
-    drawn = arm(select(), "control")
-    assert drawn == arm(select(scores=-SCORES), "control")
-    assert drawn == arm(select(scores=np.full(SIZE, np.nan)), "control")
+def test_what_is_known_counts_as_chosen_before() -> None:
+    place = units(np.repeat(np.eye(2), 5, axis=0) + 0.01)
+    short = shortlist(np.ones(10), np.ones(10), place)
+    near = np.repeat([1.0, 0.0], 5)
+    for diversity in ("facility_location", "k_center"):
+        known = Shortlist(
+            short.scores, short.rates, short.words, short.costs, place, near, 9 * near,
+            short.speakers, short.sources,
+        )  # fmt: skip
+        assert min(chosen(known, diversity, 3.0)[:2]) >= 5 if diversity != "k_center" else True
+        assert chosen(known, diversity, 3.0)[0] >= 5
+
+
+def test_lazy_and_eager_greedy_choose_alike() -> None:
+    short = shortlist()
+    greedy, eager = FacilityLocation(short), []
+    left = set(range(SIZE))
+    while left:
+        best = max(sorted(left), key=greedy._gain)
+        left.remove(best)
+        eager.append(best)
+        greedy.take(best, short.embeddings @ short.embeddings[best])
+    assert chosen(short, "facility_location", 1e6) == eager
+
+
+@every_diversity
+def test_a_duplicate_of_a_chosen_clip_is_passed_over(diversity: str) -> None:
+    place = units(np.repeat(np.random.default_rng(3).standard_normal((5, 8)), 2, axis=0))
+    short = shortlist(np.ones(10), np.ones(10), place)
+    found = acquire(short, diversity, Purse(100.0, 1.0, 1.0), 0.98)
+    assert sorted(row // 2 for row in found.chosen) == [0, 1, 2, 3, 4]
+    assert len(found.duplicates) == 5
+    assert min(found.duplicates.values()) > 0.98
+
+
+# -- quotas ----------------------------------------------------------------------------------------
+
+
+@every_diversity
+def test_a_speaker_gets_no_more_than_the_quota_while_there_are_others(diversity: str) -> None:
+    speakers = np.array([0] * 50 + [1] * 50)
+    scores = np.where(speakers == 0, 0.9, 0.1)
+    rows = chosen(shortlist(scores, np.ones(100), speakers=speakers), diversity, 20.0, 0.5)
+    assert Counter(speakers[rows].tolist()) == {0: 10, 1: 10}
+
+
+def test_unknown_speakers_have_no_quota() -> None:
+    short = shortlist(np.ones(100), np.ones(100), speakers=np.full(100, -1))
+    found = acquire(short, "none", Purse(20.0, 0.1, 1.0), None)
+    assert (len(found.chosen), found.beyond_quota) == (20, 0)
+
+
+def test_a_single_speaker_fills_the_batch_beyond_the_quota() -> None:
+    short = shortlist(np.ones(100), np.ones(100), speakers=np.zeros(100, int))
+    found = acquire(short, "none", Purse(20.0, 0.5, 1.0), None)
+    assert (len(found.chosen), found.beyond_quota) == (20, 10)
+
+
+def test_a_quota_forbids_nobodys_first_clip() -> None:
+    short = shortlist(np.ones(2), np.full(2, 5.0), speakers=np.array([0, 1]))
+    assert acquire(short, "none", Purse(5.0, 0.1, 0.1), None).beyond_quota == 0
+
+
+# -- the control arm -------------------------------------------------------------------------------
+
+
+def control(budget: float, share: float, costs: np.ndarray = COSTS, seed: int = 0) -> list[int]:
+    order = np.random.default_rng(seed).permutation(len(costs))
+    return control_arm(order, costs, budget, share)
 
 
 def test_every_clip_has_the_same_chance_of_being_in_the_control_arm() -> None:
-    durations_s = np.full(SIZE, 2.0)
-    drawn = [
-        name
-        for seed in range(300)
-        for name in arm(select(120.0, 0.25, durations_s=durations_s, seed=seed), "control")
-    ]
-    times = [drawn.count(name) for name in IDS]
+    costs = np.full(SIZE, 2.0)
+    drawn = [row for seed in range(300) for row in control(120.0, 0.25, costs, seed)]
+    times = [drawn.count(row) for row in range(SIZE)]
     assert sum(times) == 300 * 15
     assert 45 < min(times) <= max(times) < 110  # 75 expected; binomial, sd 7.5
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("control_share", [0.05, 0.25, 0.5])
-def test_the_control_arm_has_its_share_and_at_most_one_clip_more(
-    control_share: float, seed: int
-) -> None:
-    control = arm(select(control_share=control_share, seed=seed), "control")
-    assert 0 <= seconds(control) - 80.0 * control_share < DURATIONS_S.max()
+@pytest.mark.parametrize("share", [0.05, 0.25, 0.5])
+def test_the_control_arm_has_its_share_and_at_most_one_clip_more(share: float, seed: int) -> None:
+    spent = COSTS[control(80.0, share, seed=seed)].sum()
+    assert 0 <= spent - 80.0 * share < COSTS.max()
 
 
 def test_the_control_arm_does_not_prefer_short_clips() -> None:
-    durations_s = np.where(np.arange(SIZE) % 2, 8.0, 1.0)
-    drawn = [
-        name
-        for seed in range(300)
-        for name in arm(select(60.0, 0.25, durations_s=durations_s, seed=seed), "control")
-    ]
-    long = sum(IDS.index(name) % 2 for name in drawn)
-    assert 0.46 < long / len(drawn) < 0.54
+    costs = np.where(np.arange(SIZE) % 2, 8.0, 1.0)
+    drawn = [row for seed in range(300) for row in control(60.0, 0.25, costs, seed)]
+    assert 0.46 < np.mean([row % 2 for row in drawn]) < 0.54
 
 
 def test_a_share_of_nothing_leaves_no_control_arm() -> None:
-    assert arm(select(control_share=0.0), "control") == []
+    assert control(80.0, 0.0) == []
 
 
-def test_a_share_of_all_leaves_the_scores_only_what_no_control_clip_fits_into() -> None:
-    batch = select(control_share=1.0)
-    assert seconds(arm(batch, "control")) > 80.0 - DURATIONS_S.max()
-    assert seconds(arm(batch, "acquired")) < DURATIONS_S.max()
+def test_a_clip_longer_than_the_budget_is_in_no_control_arm() -> None:
+    assert control(5.0, 0.1, np.array([5.1])) == []
+
+
+# -- the explored arm and the ranks ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("target", [1.0, 4.0, 20.0])
+def test_over_many_batches_the_explored_arm_costs_its_share(target: float) -> None:
+    rng = np.random.default_rng(0)
+    spent = [
+        COSTS[explored_arm(rng.permutation(SIZE).tolist(), COSTS, target, 50.0, rng)].sum()
+        for _ in range(3000)
+    ]
+    assert np.mean(spent) == pytest.approx(target, rel=0.08)
+
+
+def test_the_explored_arm_takes_nothing_that_does_not_fit() -> None:
+    rng = np.random.default_rng(0)
+    assert explored_arm([0, 1], np.array([9.0, 9.0]), 100.0, 5.0, rng) == []
+    assert explored_arm([], COSTS, 100.0, 100.0, rng) == []
+    assert explored_arm([0], COSTS, 0.0, 100.0, rng) == []
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_control_tasks_are_spread_over_the_ranks(seed: int) -> None:
-    durations_s = np.full(SIZE, 1.0)
-    batch = select(40.0, 0.25, durations_s=durations_s, seed=seed)
-    ranks = [row.rank for row in batch if row.arm == "control"]
+def test_the_drawn_clips_are_spread_over_the_ranks(seed: int) -> None:
+    ranked = interleave(range(30), range(100, 110), np.random.default_rng(seed))
+    assert [row for row in ranked if row < 100] == list(range(30))
+    ranks = [rank for rank, row in enumerate(ranked) if row >= 100]
     assert len(ranks) == 10
     for part in range(10):  # one in each four ranks, or just beside them
         assert any(4 * part - 1 <= rank <= 4 * part + 4 for rank in ranks)
     assert max(np.diff([-1, *ranks, 40])) <= 9
-
-
-# -- small pools -------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("control_share", "name"), [(0.0, "acquired"), (0.1, "control")])
-def test_a_single_clip(control_share: float, name: Arm) -> None:
-    batch = select(5.0, control_share, np.array([1.5]), np.array([3.0]), IDS[:1])
-    assert batch == [Choice(IDS[0], 0, 1.5, name)]
-
-
-def test_a_clip_longer_than_the_budget_is_not_chosen() -> None:
-    assert select(5.0, 0.1, np.array([1.5]), np.array([5.1]), IDS[:1]) == []
-
-
-def test_an_empty_pool() -> None:
-    assert select(5.0, 0.1, np.array([]), np.array([]), []) == []

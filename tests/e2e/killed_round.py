@@ -24,9 +24,9 @@ from storage.store import Store
 from storage.workspace import Workspace
 
 WRITES = (
-    "add_hypotheses", "decide", "mark_pushed", "put_batch", "put_checkpoint", "put_evaluations",
-    "put_labels", "put_leaks", "put_manifest", "put_source", "set_candidate", "set_pushed_at",
-    "take_annotations",
+    "add_hypotheses", "add_profiles", "decide", "mark_pushed", "put_checkpoint", "put_evaluations",
+    "put_labels", "put_leaks", "put_manifest", "put_report", "put_selection", "put_source",
+    "set_candidate", "set_pushed_at", "take_annotations",
 )  # fmt: skip
 
 

@@ -77,7 +77,7 @@ def ours(workspace: Workspace, clips: list[Path]) -> list[str]:
     whisper = load(str(workspace.checkpoints / "base"))
     features = log_mel(whisper.features, clips, FULL_WINDOW_S)
     prompts = [prompt_ids(whisper.model, "ky")] * len(clips)
-    heard = decode_batch(whisper.model, features, prompts, [1] * len(clips), FULL_WINDOW_S)
+    heard = decode_batch(whisper.model, features, prompts, FULL_WINDOW_S)
     return [whisper.tokenizer.decode(row.tokens).strip() for row in heard]
 
 

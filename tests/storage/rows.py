@@ -7,7 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from al_loop.records import Annotation, Checkpoint, Hypothesis, Utterance
+from al_loop.records import (
+    Annotation,
+    Arm,
+    Checkpoint,
+    Choice,
+    Hypothesis,
+    Profile,
+    Selection,
+    Utterance,
+)
 from storage.store import Store
 
 BASE = Checkpoint("base", "checkpoints/base", None, {"made_from": "packaged:whisper-base"})
@@ -19,8 +28,21 @@ def utterance(name: str, **changes: Any) -> Utterance:
     return replace(row, **changes)
 
 
-def hypothesis(name: str, text: str = "бир") -> Hypothesis:
-    return Hypothesis(name, text, 3, -0.5, 1.25, 0.01, 0.9, np.array([0.1, -2.0], np.float32))
+def hypothesis(name: str, text: str = "бир", **changes: Any) -> Hypothesis:
+    row = Hypothesis(name, text, 3, -0.5, 1.25, 2.5, 0.75, 0.875, 0.625, 0.01, 0.9)
+    return replace(row, **changes)
+
+
+def profile(name: str, *embedding: float, **changes: Any) -> Profile:
+    """One with an embedding that float16 holds exactly."""
+    values = np.array(embedding or (0.5, -2.0), np.float32)
+    return replace(Profile(name, -20.5, 0.25, 0.75, "ru", 0.125, values), **changes)
+
+
+def selection(*names: str, arm: Arm = "acquired", start: int = 0) -> Selection:
+    """A batch of these utterances, in their order; nothing is gated."""
+    choices = [Choice(name, rank, 0.5, arm) for rank, name in enumerate(names, start)]
+    return Selection(choices, [], {})
 
 
 def annotation(number: int, name: str, text: str | None = "бир", **changes: Any) -> Annotation:

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import sqlite3
-
-import pytest
-
-from al_loop.records import Choice, Refusal
+from al_loop.records import Refusal
 from storage.store import Store
 
-from .rows import TIME, annotation, hypothesis
-
-
-def test_an_utterance_is_in_one_batch_only(filled: Store) -> None:
-    filled.put_batch(1, [Choice("a", 0, 1.0, "acquired")])
-    with pytest.raises(sqlite3.IntegrityError):
-        filled.put_batch(1, [Choice("b", 1, 1.0, "acquired"), Choice("a", 2, 1.0, "acquired")])
-    assert filled.answered(1) == (0, 1)
+from .rows import TIME, annotation, hypothesis, ids, selection
 
 
 def test_tasks_that_are_not_pushed_yet_come_by_rank(filled: Store) -> None:
     filled.add_hypotheses("base", [hypothesis(name, f"{name}?") for name in "abc"])
-    filled.put_batch(1, [Choice(name, rank, 0.5, "acquired") for rank, name in enumerate("cab")])
+    filled.put_selection(1, selection(*"cab"))
     tasks = filled.unpushed(1, "base")
     assert [(task.rank, task.utterance_id, task.hypothesis) for task in tasks] == [
         (0, "c", "c?"),
@@ -30,6 +19,14 @@ def test_tasks_that_are_not_pushed_yet_come_by_rank(filled: Store) -> None:
     ]
     filled.mark_pushed({"c": "31", "b": "33"})
     assert [task.utterance_id for task in filled.unpushed(1, "base")] == ["a"]
+
+
+def test_what_the_batch_s_checkpoint_has_not_decoded_can_be_asked_for(filled: Store) -> None:
+    filled.put_selection(1, selection(*"cab"))
+    filled.add_hypotheses("base", [hypothesis("a")])
+    assert ids(filled.unheard(1, "base")) == "bc"
+    assert ids(filled.unheard(1, "another")) == "abc"
+    assert filled.unheard(2, "base") == []
 
 
 def test_the_same_answer_twice_is_kept_once_as_it_was_last(filled: Store) -> None:
@@ -64,7 +61,7 @@ def test_an_answer_about_a_stranger_is_refused_and_the_rest_is_kept(filled: Stor
 
 
 def test_an_utterance_with_two_answers_is_answered_once(filled: Store) -> None:
-    filled.put_batch(1, [Choice(name, rank, 0.5, "acquired") for rank, name in enumerate("ab")])
+    filled.put_selection(1, selection(*"ab"))
     filled.take_annotations([annotation(1, "a"), annotation(2, "a"), annotation(3, "c")], [], None)
     assert filled.answered(1) == (1, 2)
 
@@ -81,7 +78,7 @@ def test_another_project_is_pulled_from_its_beginning(filled: Store) -> None:
 def test_another_project_gets_the_tasks_that_nobody_has_answered(filled: Store) -> None:
     filled.set_project("http://one.test", 4)
     filled.add_hypotheses("base", [hypothesis(name) for name in "ab"])
-    filled.put_batch(1, [Choice(name, rank, 0.5, "acquired") for rank, name in enumerate("ab")])
+    filled.put_selection(1, selection(*"ab"))
     assert filled.last_pushed_at() is None
     filled.mark_pushed({"a": "1", "b": "2"})
     assert filled.unanswered() > 0

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from al_loop.errors import WorkspaceError
-from al_loop.records import Choice, Example, Label, Manifest, Refusal, Source
+from al_loop.records import Example, Label, Manifest, Refusal, Source
 from storage.store import Store
 
-from .rows import ids, utterance
+from .rows import ids, selection, utterance
 
 
 def test_a_source_may_change_its_weight_and_nothing_else(store: Store) -> None:
@@ -39,7 +39,7 @@ def test_a_refusal_is_kept_once_with_its_last_detail(store: Store) -> None:
 def test_the_pool_holds_what_was_neither_asked_about_nor_labelled(filled: Store) -> None:
     filled.add([utterance("test", split="test"), utterance("train", split="train")], [])
     assert ids(filled.pool()) == "abc"
-    filled.put_batch(1, [Choice("b", 0, 1.0, "acquired")])
+    filled.put_selection(1, selection("b"))
     filled.put_labels([Label("c", None, "bad_audio", ["1"])])
     assert ids(filled.pool()) == "a"
     assert ids(filled.evaluation_utterances()) == "test"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from al_loop.records import Checkpoint
+from al_loop.records import Checkpoint, Evaluation, SilenceEvaluation
 from storage.store import Store
 
 from .rows import BASE
@@ -38,3 +38,22 @@ def test_the_saves_of_another_training_go(store: Store) -> None:
     left = store.scratch_folder("round-001")
     assert list(store.scratch_folder("round-002").iterdir()) == []
     assert not left.exists()
+
+
+def test_a_word_error_rate_is_of_all_words_of_a_language_as_measured_last(filled: Store) -> None:
+    def measure(number: int, name: str, language: str, words: int, wer: float) -> None:
+        rates = (wer, wer, wer, wer, wer, wer)
+        row = Evaluation(name, language, 1, words, *rates, *rates, 0, 0, 0, None, "2")
+        filled.put_evaluations(number, "base", [row], SilenceEvaluation(0, 0))
+
+    assert filled.word_error_rate("base", "ky") is None
+    measure(1, "fleurs", "ky", 300, 0.9)
+    with filled.finishing(1, "record", None):
+        pass
+    filled.start_round(2, 1, "score", "base")
+    measure(2, "fleurs", "ky", 300, 0.5)
+    measure(1, "calls", "ky", 100, 0.25)
+    measure(2, "fleurs_ru", "ru", 100, 0.125)
+    assert filled.word_error_rate("base", "ky") == (300 * 0.5 + 100 * 0.25) / 400
+    assert filled.word_error_rate("base", "ru") == 0.125
+    assert filled.word_error_rate("another", "ky") is None

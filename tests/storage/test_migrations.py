@@ -20,9 +20,16 @@ COLUMNS = {
     "decision opened_at pushed_at recorded_at",
     "promotions": "id checkpoint_id round promoted_by reason promoted_at",
     "stage_runs": "round stage settings started_at starts finished_at failures error retry_at",
-    "hypotheses": "checkpoint_id utterance_id text token_count mean_log_prob mean_token_entropy "
-    "no_speech_prob compression_ratio embedding",
+    "hypotheses": "checkpoint_id utterance_id token_count mean_log_prob mean_token_entropy "
+    "top_token_entropy tsallis_entropy renyi_entropy mean_margin no_speech_prob compression_ratio "
+    "word_count character_count text",
+    "encoders": "name dimension file",
+    "profiles": "encoder utterance_id loudness_dbfs clipped_share speech_share other_language "
+    "other_language_prob embedding_row",
     "query_batches": "utterance_id round rank acquisition_score arm task_id",
+    "selections": "round facts",
+    "gated": "utterance_id round gate value limit_value",
+    "releases": "id utterance_id reason released_at",
     "annotations": "server project_id id task_id utterance_id annotator text verdict lead_time_s "
     "created_at updated_at",
     "labels": "utterance_id text verdict annotation_ids settled_at",
@@ -35,6 +42,10 @@ COLUMNS = {
     "wer_high cer cer_low cer_high raw_wer raw_wer_low raw_wer_high raw_cer raw_cer_low "
     "raw_cer_high substitutions deletions insertions foreign_share normaliser",
     "silence_evaluations": "round checkpoint_id clips hallucinated",
+    "reports": "round report made_at",
+    "simulations": "name settings started_at finished_at",
+    "simulation_points": "simulation strategy seed round labelled_s annotator_s chosen_s junk_s "
+    "tasks junk_tasks wer words errors utterance_errors spearman spearman_low spearman_high",
 }
 KEYS = {
     "workspace": "id",
@@ -46,7 +57,12 @@ KEYS = {
     "promotions": "id",
     "stage_runs": "round stage",
     "hypotheses": "checkpoint_id utterance_id",
+    "encoders": "name",
+    "profiles": "encoder utterance_id",
     "query_batches": "utterance_id",
+    "selections": "round",
+    "gated": "utterance_id",
+    "releases": "id",
     "annotations": "server project_id utterance_id id",
     "labels": "utterance_id",
     "manifests": "id",
@@ -55,6 +71,9 @@ KEYS = {
     "mixtures": "manifest_id source",
     "evaluations": "round checkpoint_id evaluation_set",
     "silence_evaluations": "round checkpoint_id",
+    "reports": "round",
+    "simulations": "name",
+    "simulation_points": "simulation strategy seed round",
 }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 
-import numpy as np
 import pytest
 
 from al_loop.errors import WorkspaceError
@@ -20,6 +19,7 @@ from al_loop.records import (
     Manifest,
     MixtureRow,
     Refusal,
+    Selection,
     SilenceEvaluation,
     Source,
     Utterance,
@@ -77,7 +77,7 @@ def history(store: Store) -> Store:
 
 
 def hypothesis(name: str, text: str) -> Hypothesis:
-    return Hypothesis(name, text, 2, -0.1, 0.1, 0.0, 1.0, np.zeros(2, np.float32))
+    return Hypothesis(name, text, 2, -0.1, 0.1, 0.1, 0.1, 0.1, 0.9, 0.0, 1.0)
 
 
 def ask(store: Store, number: int) -> None:
@@ -89,7 +89,8 @@ def ask(store: Store, number: int) -> None:
         ],
         [],
     )
-    store.put_batch(number, [Choice(name, rank, 1.0, "acquired") for rank, name, _ in rows])
+    choices = [Choice(name, rank, 1.0, "acquired") for rank, name, _ in rows]
+    store.put_selection(number, Selection(choices, [], {}))
 
 
 def answer(store: Store, name: str, text: str | None, verdict: Verdict | None = None) -> None:

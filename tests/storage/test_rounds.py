@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from al_loop.records import Choice, Round, Source
+from al_loop.records import Round, Source
 from storage.store import Store
 
-from .rows import counts
+from .rows import counts, selection
 
 
 def test_a_round_is_open_until_its_last_stage_is_finished(filled: Store) -> None:
@@ -34,7 +34,8 @@ def test_a_stage_that_breaks_off_leaves_nothing_behind(
     def break_off() -> None:
         with filled.finishing(1, "score", "select"):
             filled.put_source(Source("books", "open_source", "ky"))
-            filled.put_batch(1, [Choice("a", 0, 1.0, "control")])
+            filled.put_selection(1, selection("a"))
+            filled.put_report(1, {})
             raise error
 
     with pytest.raises(error):

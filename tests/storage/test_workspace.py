@@ -27,7 +27,7 @@ def test_making_its_folders_twice_keeps_what_is_in_them(workspace: Workspace) ->
     (workspace.audio / "a.flac").write_bytes(b"a")
     workspace.create_folders()
     folders = {path.name for path in workspace.root.iterdir() if path.is_dir()}
-    assert folders == {"audio", "checkpoints", "exports", "logs"}
+    assert folders == {"audio", "checkpoints", "embeddings", "exports", "logs"}
     assert (workspace.audio / "a.flac").read_bytes() == b"a"
 
 

@@ -23,6 +23,7 @@ from al_loop.records import (
     Leak,
     Manifest,
     MixtureRow,
+    Selection,
     SilenceEvaluation,
     Source,
     Stage,
@@ -70,7 +71,8 @@ def start_round(store: Store, number: int, stage: Stage = "merge") -> None:
     store.put_source(Source("pool", "open_source", "ky"))
     ids = [f"{number}-{rank}" for rank in range(3)]
     store.add([Utterance(key, key, f"audio/{key}", 60.0, "pool", "ky", "pool") for key in ids], [])
-    store.put_batch(number, [Choice(key, rank, 1.0, "acquired") for rank, key in enumerate(ids)])
+    choices = [Choice(key, rank, 1.0, "acquired") for rank, key in enumerate(ids)]
+    store.put_selection(number, Selection(choices, [], {}))
     at = f"2026-01-0{number}T00:00:00+00:00"
     answers = [
         Annotation(f"a{ids[0]}", "1", ids[0], "annotator-1", "салам", None, 9.0, at, at),

@@ -14,7 +14,9 @@ import pytest
 import torch
 
 from al_loop.whisper.checkpoints import Whisper, load
+from al_loop.whisper.decode import decode_batch
 from al_loop.whisper.features import accept_short_windows
+from al_loop.whisper.languages import prompt_ids
 
 D_MODEL, FFN, VOCAB = 16, 24, 51865
 DTYPES = {"float32": 0, "int8": 1, "int16": 2, "float16": 4}
@@ -105,3 +107,18 @@ def tiny(tiny_folder: Path) -> Whisper:
     whisper = load(str(tiny_folder))
     accept_short_windows(whisper.model)
     return whisper
+
+
+@pytest.fixture
+def ending(tiny: Whisper) -> Whisper:
+    """The tiny model, made to hear more and to end its texts at different lengths."""
+    mels = torch.randn(12, 80, 200, generator=torch.Generator().manual_seed(3))
+    mels *= torch.linspace(0.1, 5, 12)[:, None, None]
+    prompts = [prompt_ids(tiny.model, "kk")] * 12
+    embeddings = tiny.model.get_input_embeddings().weight
+    with torch.no_grad():  # the end takes the place of what one row alone would say
+        tiny.model.get_decoder().layers[0].encoder_attn.out_proj.weight *= 100
+        said = [row.tokens for row in decode_batch(tiny.model, mels, prompts, 2.0)]
+        last = next(token for token in said[0] if any(token not in row for row in said))
+        embeddings[tiny.model.generation_config.eos_token_id] = 1.1 * embeddings[last]
+    return tiny

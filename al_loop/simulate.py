@@ -1,0 +1,226 @@
+"""The loop replayed on labelled data: which strategy gets how far with how many labels.
+
+For each seed there is a *start*: round 0, trained on a small part of the data, which then scores
+the rest. Every strategy goes on from a copy of it. All of them run the rounds of `al_loop.round`,
+each in a process of its own: see `al_loop.simulation.replay`. What is finished is in the
+workspace's database; what is not goes on where it was.
+
+Knows neither storage nor what recognises: both come as arguments.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from al_loop.config import Settings
+from al_loop.errors import ConfigError
+from al_loop.records import Stage
+from al_loop.simulation.folders import START, Filled, Folders
+from al_loop.simulation.material import Material, check, divide
+from al_loop.simulation.points import Point
+from al_loop.simulation.replay import PROFILES, Plan, read_points
+from al_loop.simulation.settings import DEFAULT, STRATEGIES, Simulation, identity, strategy_settings
+
+START_ENDS_BEFORE: Stage = "select"
+
+
+class Runner(Protocol):
+    """Advances the replay in a folder until it is done, or until before a stage.
+
+    From several threads at once. Raises AlLoopError where it fails.
+    """
+
+    def run(self, folder: Path, until: Stage | None, label: str) -> None: ...
+    def stop(self) -> None: ...
+
+
+class Book(Protocol):
+    """The store that keeps what simulations came to."""
+
+    def start_simulation(self, name: str, settings: Mapping[str, Any]) -> None: ...
+    def finish_simulation(self, name: str) -> None: ...
+    def put_simulation_point(self, name: str, point: Mapping[str, Any]) -> None: ...
+    def simulation_points(self, name: str) -> list[dict[str, Any]]: ...
+
+
+def simulate(
+    simulation: Simulation,
+    settings: Settings,
+    material: Material,
+    folder: Path,
+    book: Book,
+    open_store: Callable[[Path], Filled],
+    processes: Runner,
+    say: Callable[[str], None],
+) -> list[Point]:
+    """Replay what is still missing; the points of all that was asked for come back.
+
+    folder: where replays lie while they are at work. open_store: the store of the workspace in a
+    folder. processes: where replays are advanced. Raises ConfigError for an unknown strategy,
+    WorkspaceError for too little material or another simulation of the same name, AlLoopError when
+    a replay fails; calling again goes on.
+    """
+    if unknown := set(simulation.strategies) - set(STRATEGIES):
+        raise ConfigError(
+            f"strategies {', '.join(sorted(unknown))}: expected some of {', '.join(STRATEGIES)}"
+        )
+    check(material, simulation.start_s, simulation.seeds, simulation.rounds, simulation.budget_s)
+    book.start_simulation(simulation.name, identity(simulation, settings, material))
+    folders = Folders(folder, material, open_store)
+    _Run(simulation, settings, material, folders, book, processes, say).run()
+    return [
+        row
+        for row in map(_from_row, book.simulation_points(simulation.name))
+        if row.strategy in simulation.strategies and row.seed < simulation.seeds
+    ]
+
+
+# -- the replays ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A process for the replay in `folder`. strategy: START is what the others go on from."""
+
+    folder: Path
+    seed: int
+    strategy: str
+
+    @property
+    def label(self) -> str:
+        return f"{self.strategy}, seed {self.seed}"
+
+
+@dataclass(slots=True)
+class _Run:
+    """One call of `simulate`."""
+
+    simulation: Simulation
+    settings: Settings
+    material: Material
+    folders: Folders
+    book: Book
+    processes: Runner
+    say: Callable[[str], None]
+
+    def run(self) -> None:
+        seeds = [seed for seed in range(self.simulation.seeds) if self._missing(seed)]
+        with self._working() as pool:
+            self._make_profiles(seeds)
+            jobs = [job for seed in seeds for job in self._first(seed)]
+            waiting = {pool.submit(self._work, job): job for job in jobs}
+            while waiting:
+                done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in done:
+                    future.result()
+                    for job in self._after(waiting.pop(future)):
+                        waiting[pool.submit(self._work, job)] = job
+        for seed in range(self.simulation.seeds):
+            for name in self.simulation.strategies:
+                self._reduce(self._job(seed, name))  # a kill may have come before it
+        self.folders.clear(self.simulation.seeds)
+        self.book.finish_simulation(self.simulation.name)
+
+    @contextmanager
+    def _working(self) -> Iterator[ThreadPoolExecutor]:
+        """Threads that wait for processes; whatever ends the block ends the processes too."""
+        pool = ThreadPoolExecutor(self.simulation.processes)
+        try:
+            yield pool
+        finally:
+            self.processes.stop()
+            pool.shutdown(cancel_futures=True)
+
+    def _work(self, job: _Job) -> None:
+        until = START_ENDS_BEFORE if job.strategy == START else None
+        self.processes.run(job.folder, until, job.label)
+
+    def _missing(self, seed: int) -> list[str]:
+        """The strategies that are not finished."""
+        finished = {
+            row["strategy"]
+            for row in self.book.simulation_points(self.simulation.name)
+            if (row["seed"], row["round"]) == (seed, self.simulation.rounds)
+        }
+        return [name for name in self.simulation.strategies if name not in finished]
+
+    def _first(self, seed: int) -> list[_Job]:
+        """What can be worked on at once: the start, or what has gone on from it already."""
+        jobs = [self._job(seed, name) for name in self._missing(seed)]
+        begun = all(job.folder.exists() for job in jobs)
+        return jobs if begun else [self._start(seed)]
+
+    def _after(self, job: _Job) -> list[_Job]:
+        """What follows a job that has ended well."""
+        if job.strategy == START:
+            following = [self._job(job.seed, name) for name in self._missing(job.seed)]
+            for row in following:
+                if not row.folder.exists():
+                    settings = self._settings(row.strategy, row.seed)
+                    self.folders.go_on(job.folder, row.folder, settings, self._plan(row))
+            return following
+        points = read_points(job.folder)
+        for point in points:
+            self.book.put_simulation_point(self.simulation.name, _to_row(point))
+        rates = ", ".join(f"{100 * point.wer:.1f}" for point in points)
+        self.say(f"{job.label}: done, WER % {rates}")
+        self._reduce(job)
+        return []
+
+    def _reduce(self, job: _Job) -> None:
+        if not self.simulation.keep_checkpoints:
+            self.folders.reduce(job.seed, job.strategy)
+
+    def _start(self, seed: int) -> _Job:
+        """What the strategies of a seed go on from: it scores everything, for all of them."""
+        job = self._job(seed, START)
+        if not job.folder.exists():
+            settings = self._settings("mean_token_entropy", seed)
+            rows = divide(self.material, self.simulation.start_s, seed)
+            self.folders.make(job.folder, settings, self._plan(job), rows)
+        return job
+
+    def _make_profiles(self, seeds: Sequence[int]) -> None:
+        """Have the clips profiled once for all seeds, unless every seed has begun."""
+        if all(self.folders.replay(seed, START).exists() for seed in seeds):
+            return
+        folder = self.folders.profiles
+        if not folder.exists():
+            plan = Plan(PROFILES, 0, 0, "../replies.json")
+            self.folders.make(folder, self._settings(DEFAULT, 0), plan, divide(self.material, 0, 0))
+        self.processes.run(folder, None, PROFILES)
+
+    def _job(self, seed: int, strategy: str) -> _Job:
+        return _Job(self.folders.replay(seed, strategy), seed, strategy)
+
+    def _plan(self, job: _Job) -> Plan:
+        return Plan(job.strategy, job.seed, self.simulation.rounds, "../../replies.json")
+
+    def _settings(self, strategy: str, seed: int) -> Settings:
+        return strategy_settings(self.simulation, self.settings, strategy, seed)
+
+
+# -- rows ----------------------------------------------------------------------------------------
+
+
+def _to_row(point: Point) -> dict[str, Any]:
+    """A point as the database keeps it."""
+    pairs = list(zip(point.errors, point.words, strict=True))
+    return asdict(point) | {
+        "wer": point.wer,
+        "errors": sum(point.errors),
+        "words": sum(point.words),
+        "utterance_errors": json.dumps(pairs),
+    }
+
+
+def _from_row(row: Mapping[str, Any]) -> Point:
+    errors, words = zip(*json.loads(row["utterance_errors"]), strict=True)
+    values = {name: row[name] for name in Point.__dataclass_fields__}
+    return replace(Point(**values), errors=errors, words=words)

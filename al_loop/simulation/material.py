@@ -1,0 +1,137 @@
+"""What a simulation is made of: labelled utterances, divided by seed. Pure.
+
+Knows the stores of workspaces by what it asks of them, and neither replays nor strategies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from al_loop.errors import WorkspaceError
+from al_loop.records import IN_HOUSE, Answer, Example, Source, Utterance, Verdict, content_hash
+
+JUNK: tuple[Verdict, ...] = ("bad_audio", "other_language")
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """Utterances with what is said in them, or why nobody can say. Their paths are absolute.
+
+    fixed: the same in every replay: test, validation and train splits. labelled: divided anew by
+    each seed into what a replay begins with and its pool. Those without a text have a verdict,
+    and are always of the pool.
+    """
+
+    sources: Sequence[Source]
+    fixed: Sequence[Utterance]
+    labelled: Sequence[Utterance]
+    verdicts: Mapping[str, Verdict]
+
+    @property
+    def id(self) -> str:
+        """A hash of all that figures depend on."""
+        rows = [
+            [row.id, row.split, row.language, row.source, row.speaker, row.text]
+            for row in (*self.fixed, *self.labelled)
+        ]
+        sources = [[row.name, row.kind, row.language, row.weight] for row in self.sources]
+        return content_hash([sorted(sources), sorted(rows, key=str), dict(self.verdicts)])
+
+
+class Labelled(Protocol):
+    """What is asked of the store of a workspace."""
+
+    def sources(self) -> list[Source]: ...
+    def find(self, utterance_id: str, sample_hash: str) -> Utterance | None: ...
+    def evaluation_utterances(self) -> list[Utterance]: ...
+    def validation_examples(self) -> list[Example]: ...
+    def training_examples(self, in_house_source: str) -> list[Example]: ...
+    def answers(self, encoder: str) -> list[Answer]: ...
+
+
+def gather(store: Labelled, language: str, encoder: str, root: Path) -> Material:
+    """What the workspace at `root` has labelled.
+
+    Fixed are the test split of the target language, the validation split, and what is labelled in
+    other languages. The target language's train split and the in-house labels are replayed; what
+    annotators found unusable is junk among them.
+    """
+
+    def find(utterance_id: str, text: str | None) -> Utterance:
+        row = store.find(utterance_id, utterance_id)
+        assert row is not None, utterance_id
+        return replace(row, text=text, audio=str((root / row.audio).resolve()))
+
+    examples = [find(row.utterance_id, row.text) for row in store.training_examples(IN_HOUSE)]
+    verdicts: dict[str, Verdict] = {
+        row.utterance_id: row.verdict for row in store.answers(encoder) if row.verdict in JUNK
+    }
+    return Material(
+        sources=[row for row in store.sources() if row.name != IN_HOUSE],
+        fixed=[
+            *(
+                find(row.id, row.text)
+                for row in store.evaluation_utterances()
+                if row.language == language
+            ),
+            *(find(row.utterance_id, row.text) for row in store.validation_examples()),
+            *(replace(row, split="train") for row in examples if row.language != language),
+        ],
+        labelled=[
+            *(row for row in examples if row.language == language),
+            *(find(utterance_id, None) for utterance_id in sorted(verdicts)),
+        ],
+        verdicts=verdicts,
+    )
+
+
+def divide(material: Material, start_s: float, seed: int) -> list[Utterance]:
+    """The utterances of a replay: what is fixed, what the seed begins with, and the pool.
+
+    It begins with texts drawn at random until there are `start_s` seconds of them.
+    """
+    spoken = sorted((row for row in material.labelled if row.text), key=lambda row: row.id)
+    begun: set[str] = set()
+    spent_s = 0.0
+    for index in np.random.default_rng(seed).permutation(len(spoken)):
+        if spent_s >= start_s:
+            break
+        begun.add(spoken[index].id)
+        spent_s += spoken[index].duration_s
+    return [
+        *material.fixed,
+        *(
+            replace(row, split="train")
+            if row.id in begun
+            else replace(row, split="pool", text=None)
+            for row in material.labelled
+        ),
+    ]
+
+
+def check(material: Material, start_s: float, seeds: int, rounds: int, budget_s: float) -> None:
+    """Raises WorkspaceError, with the figures, when it is too little for so many rounds."""
+    if not any(row.split == "test" for row in material.fixed):
+        raise WorkspaceError(
+            "a simulation measures on the test split, and there is none in the target language; "
+            "`al-loop ingest MANIFEST --split test` makes one"
+        )
+    for seed in range(seeds):
+        rows = divide(material, start_s, seed)
+        pool_s = sum(row.duration_s for row in rows if row.split == "pool")
+        if pool_s < rounds * budget_s:
+            labelled_s = sum(row.duration_s for row in material.labelled)
+            raise WorkspaceError(
+                f"{rounds} rounds of {budget_s:g} s need {rounds * budget_s:g} s of labelled audio "
+                f"besides what a replay begins with; of {labelled_s:.0f} s here, {pool_s:.0f} s "
+                f"are left after {start_s:g} s to begin with; lower one of these, or label more"
+            )
+        if not any(row.split == "train" for row in rows):
+            raise WorkspaceError(
+                "a replay would begin with nothing to train on; give it some seconds to begin with"
+            )

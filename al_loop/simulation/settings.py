@@ -1,0 +1,103 @@
+"""What a simulation is, and the settings that its strategies have. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from al_loop.config import Acquisition, CheapAcquisition, Settings
+from al_loop.records import content_hash
+from al_loop.simulation.material import Material
+
+DEFAULT = "default"
+"""The workspace's own settings, as a strategy."""
+STRATEGIES = (DEFAULT, *get_args(Acquisition))
+ANY = 1e9
+"""A margin that no loss exceeds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """What is replayed under one name: `seeds` times, `processes` at once.
+
+    start_s: labelled audio that a replay begins with. budget_s: audio that a round asks about.
+    keep_checkpoints: of every round; otherwise none outlives its replay.
+    """
+
+    name: str
+    strategies: Sequence[str]
+    seeds: int
+    rounds: int
+    budget_s: float
+    start_s: float
+    processes: int = 1
+    keep_checkpoints: bool = False
+
+
+def strategy_settings(
+    simulation: Simulation, settings: Settings, strategy: str, seed: int
+) -> Settings:
+    """The workspace's settings as a strategy has them.
+
+    `default` chooses as they say. Every other strategy takes the highest scores of the acquisition
+    function of that name, as textbooks have it: without gates, diversity, or arms beside it.
+    Promotion stands open and every round trains from the base, so that a curve shows what batches
+    teach and nothing else.
+    """
+    changes: dict[str, dict[str, Any]] = {
+        "select": {"budget_s": simulation.budget_s, "budget_minutes": None},
+        "gates": {},
+        "label_studio": {"close_share": 1.0},
+        "train": {"start_from": "base"},
+        "promote": {
+            "margin": ANY,
+            "max_retention_loss": ANY,
+            "keep_checkpoints": simulation.rounds + 1 if simulation.keep_checkpoints else 0,
+            "keep_promoted": 1,
+        },
+    }
+    if strategy != DEFAULT:
+        changes["gates"] = {"enabled": False}
+        changes["select"] |= {
+            "acquisition": strategy,
+            "diversity": "none",
+            "control_share": 0.0,
+            "explore_share": 0.0,
+            "max_speaker_share": 1.0,
+            "max_source_share": 1.0,
+            "cold_start_wer": ANY,
+        }
+        if strategy in get_args(CheapAcquisition):
+            changes["select"]["fallback"] = strategy
+    values = settings.model_dump(exclude={"label_studio"})
+    values["seed"] = int(content_hash([settings.seed, "simulation", seed])[:8], 16)
+    for section, change in changes.items():
+        values[section] = values.get(section, {}) | change
+    return Settings.model_validate(values)
+
+
+def detached(settings: Settings, root: Path) -> Settings:
+    """The settings of the workspace at `root`, for workspaces elsewhere: folders in full."""
+
+    def full(name: str) -> str:
+        return str((root / name).resolve()) if (root / name).is_dir() else name
+
+    model = settings.model.model_copy(update={"checkpoint": full(settings.model.checkpoint)})
+    embedding = settings.embedding.model_copy(update={"encoder": full(settings.embedding.encoder)})
+    return settings.model_copy(update={"model": model, "embedding": embedding})
+
+
+def identity(simulation: Simulation, settings: Settings, material: Material) -> dict[str, Any]:
+    """All that points depend on, by keys that a message can name."""
+    values = settings.model_dump(mode="json", exclude={"label_studio", "promote"})
+    values["model"] = settings.model.identity()
+    named = {"seed": values.pop("seed")}
+    for section, keys in values.items():
+        named |= {f"{section}.{key}": value for key, value in keys.items()}
+    ours = asdict(simulation)
+    named |= {key: ours[key] for key in ("rounds", "budget_s", "start_s")}
+    for key in ("select.budget_s", "select.budget_minutes", "train.save_minutes"):
+        del named[key]
+    return named | {"the labelled data": material.id}

@@ -1,0 +1,73 @@
+"""What the select stages decided: query batches, what the gates hold back, what was released.
+
+Tables: query_batches, selections, gated, releases. Knows not how a batch is chosen; what becomes of
+its tasks is in `storage.answers`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from al_loop.errors import WorkspaceError
+from al_loop.records import Selection
+from storage.database import Database, as_json, now
+
+SHOWN = 3
+"""Ids that a message names."""
+
+
+class Selections(Database):
+    """The query batches as they were chosen, and the gates' reasons."""
+
+    def put_selection(self, round_number: int, selection: Selection) -> None:
+        """Keep a round's batch, how it was chosen, and what was held back.
+
+        Of every gated utterance the newest reason is kept. What this selection lets through loses
+        its own; what is in a batch keeps it, for the answer tells whether the gate was right.
+        """
+        with self.transaction():
+            self.db.table("query_batches").insert_all(
+                {"round": round_number, **asdict(choice)} for choice in selection.choices
+            )
+            self._put_all(
+                "selections", ("round", "facts"), [(round_number, as_json(selection.facts))]
+            )
+            self._put_all(
+                "gated",
+                ("utterance_id", "round", "gate", "value", "limit_value"),
+                (
+                    (row.utterance_id, round_number, row.gate, float(row.value), float(row.limit))
+                    for row in sorted(selection.gated, key=lambda row: row.utterance_id)
+                ),
+            )
+            self.db.execute(
+                "DELETE FROM gated WHERE round <> ? "
+                "AND utterance_id NOT IN (SELECT utterance_id FROM query_batches)",
+                [round_number],
+            )
+
+    def release(self, name: str, reason: str) -> str:
+        """Have no gate hold back the utterance with this id, or the only one whose id begins so.
+
+        Its whole id comes back. Raises WorkspaceError where `name` fits none or several.
+        """
+        rows = self.db.execute(
+            "SELECT id FROM utterances WHERE id >= ? AND id < ? ORDER BY id LIMIT ?",
+            [name, f"{name}\U0010ffff", SHOWN + 1],
+        ).fetchall()
+        found = [row[0] for row in rows]
+        if not name or (len(found) != 1 and name not in found):
+            fitting = f"several: {', '.join(found[:SHOWN])}, …" if found else "none"
+            raise WorkspaceError(
+                f"{name!r} is the id, or the beginning of the id, of {fitting}; expected one "
+                "utterance, by its id as the list of gated clips shows it"
+            )
+        with self.transaction():
+            self.db.table("releases").insert(
+                {"utterance_id": found[0], "reason": reason, "released_at": now()}
+            )
+        return found[0]
+
+    def released(self) -> set[str]:
+        """Ids of the utterances that no gate may hold back."""
+        return {row[0] for row in self.db.execute("SELECT utterance_id FROM releases")}

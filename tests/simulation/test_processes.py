@@ -1,0 +1,40 @@
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+from al_loop.simulation.processes import LOG, Processes
+
+
+def test_rounds_are_told_and_the_rest_is_in_the_log(tmp_path: Path) -> None:
+    program = (
+        "import os, sys; print('round 1: train'); print('  heard 5 of 10 clips'); "
+        "print(sys.argv[1:], os.environ['OMP_NUM_THREADS'])"
+    )
+    said: list[str] = []
+    Processes(2, said.append, (sys.executable, "-c", program)).run(tmp_path, "select", "margin")
+    assert said == ["margin: round 1: train"]
+    log = (tmp_path / LOG).read_text(encoding="utf-8")
+    threads = max((os.cpu_count() or 1) // 2, 1)
+    assert log.splitlines()[1:] == [
+        "  heard 5 of 10 clips",
+        f"{[str(tmp_path), '--until', 'select']} {threads}",
+    ]
+
+
+def test_what_runs_can_be_ended_and_nothing_starts_afterwards(tmp_path: Path) -> None:
+    said: list[str] = []
+    program = "import time; print('round 1: train'); time.sleep(60)"
+    processes = Processes(1, said.append, (sys.executable, "-c", program))
+    waiting = threading.Thread(target=processes.run, args=(tmp_path, None, "margin"))
+    waiting.start()
+    for _ in range(100):
+        if said:
+            break
+        time.sleep(0.05)
+    processes.stop()
+    waiting.join(timeout=10)
+    assert not waiting.is_alive()
+    processes.run(tmp_path, None, "margin")
+    assert said == ["margin: round 1: train"]

@@ -44,7 +44,11 @@ POOLS = {"clean": clean, "field": field}
 COMPARED = (BASELINE, "mean_token_entropy", DEFAULT)
 SEEDS, ROUNDS, BUDGET_S, PROCESSES = 3, 3, 100.0, 2
 SETTINGS = Settings.model_validate(
-    {"train": {"epochs": 3, "batch_size": 4, "accumulation": 1, "full_window_share": 0.0}}
+    {
+        "train": {"epochs": 3, "batch_size": 4, "accumulation": 1, "full_window_share": 0.0},
+        # every clip as often as any other, so that batches differ and nothing else
+        "mixture": {"policy": "epoch", "in_house_weight": 1.0},
+    }
 )
 SAMPLES = 2000
 KINDS: Mapping[str, SourceKind] = {"pool": "in_house", "test": "in_house", "train": "open_source"}

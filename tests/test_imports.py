@@ -33,7 +33,7 @@ ROOMS = {
     "al_loop.mixture al_loop.evaluation al_loop.evidence al_loop.leakage al_loop.listening "
     "al_loop.promotion numpy",
     "al_loop.acquisition": "al_loop.acquisition al_loop.config al_loop.metrics al_loop.text jiwer "
-    "numpy scipy sklearn",
+    "numpy scipy sklearn threadpoolctl",
     "al_loop.evidence": "al_loop.evidence_lines al_loop.metrics al_loop.stopping al_loop.text "
     "numpy",
     "al_loop.evidence_lines": "",

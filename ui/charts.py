@@ -100,3 +100,51 @@ def minutes_chart(rounds: Rows) -> alt.LayerChart:
         description="Labelled minutes of audio per round. The table of rounds holds the same "
         "numbers.",
     )
+
+
+def learning_curve_chart(curve: Mapping[str, Any]) -> alt.LayerChart:
+    """WER against labelled hours: a point a round with its interval, and the fitted curve.
+
+    curve: what `al_loop.stopping.curve_report` gave, with one point at least. Without a fitted
+    `line` and a `forecast` there are the points alone.
+    """
+    hours = alt.X("labelled_h:Q", title="Labelled hours", scale=alt.Scale(zero=False))
+    wer = alt.Y("wer:Q", title="WER", axis=alt.Axis(format="%"), scale=alt.Scale(zero=False))
+    tooltip: list[str | alt.Tooltip] = [
+        alt.Tooltip("round:O", title="Round"),
+        alt.Tooltip("labelled_h:Q", title="Labelled hours", format=".2f"),
+        "WER %:N",
+    ]
+
+    def rounds(rows: Rows) -> alt.Chart:
+        frame = pd.DataFrame(rows)
+        frame["WER %"] = [with_interval(row) for row in rows]
+        frame["name"] = [f"round {row['round']}" for row in rows]
+        return alt.Chart(frame).encode(x=hours, y=wer)
+
+    layers = []
+    if curve["line"]:
+        fitted = alt.Chart(pd.DataFrame(curve["line"])).encode(x=hours, y=wer)
+        band = fitted.encode(y="wer_low:Q", y2="wer_high:Q")
+        layers += [
+            band.mark_area(opacity=0.15, color=COLOURS[0]),
+            fitted.mark_line(strokeDash=[6, 4], color=COLOURS[0]),
+        ]
+    if curve["forecast"]:
+        ahead = rounds(curve["forecast"]).encode(tooltip=tooltip)
+        layers.append(ahead.mark_point(filled=False, size=80, opacity=1, color=COLOURS[0]))
+    measured = rounds(curve["points"])
+    layers += [
+        measured.encode(y="wer_low:Q", y2="wer_high:Q").mark_rule(color=COLOURS[1]),
+        measured.encode(tooltip=tooltip).mark_point(
+            filled=True, size=80, opacity=1, color=COLOURS[1]
+        ),
+        measured.mark_text(align="left", dx=8, dy=-10, **TEXT).encode(text="name:N"),
+    ]
+    return alt.LayerChart(
+        layer=layers,
+        height=320,
+        description="WER against labelled hours, a point for each round with its 95% interval; "
+        "where there is a fitted curve, it is dashed in its 95% band, with the rounds to come as "
+        "hollow points. The sentences beside it hold the last point and the forecast.",
+    )

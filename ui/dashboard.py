@@ -8,9 +8,8 @@ shown as code, in tables and in charts alone, where Streamlit reads neither Mark
 from __future__ import annotations
 
 import os
-import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,12 +24,11 @@ from storage.queries import Reader, Status
 from storage.workspace import Workspace
 from ui import columns
 from ui.charts import error_rate_chart, minutes_chart
-
-Rows = Sequence[Mapping[str, Any]]
+from ui.elements import Rows, as_code, show_table, show_text
+from ui.evidence import show_evidence, show_simulations
+from ui.held_back import show_held_back
 
 REFRESH_S = 60
-LONG_TEXT = 2000
-SCROLLING_PX = 240
 RATES = [
     *(
         f"{name}{end}"
@@ -94,6 +92,10 @@ def show_loop(reader: Reader, settings: Settings, command: str) -> None:
         show_rounds(reader, rounds)
     if rates:
         show_error_rates(rates)
+    if rounds:
+        show_evidence(reader, rounds)
+        show_held_back(reader, command)
+    show_simulations(reader)
 
 
 def next_step(status: Status, rounds: Rows, rates: Rows) -> tuple[str, str] | None:
@@ -185,26 +187,6 @@ def show_error_rates(rates: Rows) -> None:
     frame = pd.DataFrame(rates)
     frame[RATES] = frame[RATES].astype(float) * 100  # a foreign share may be missing
     show_table(frame, columns.ERROR_RATES)
-
-
-def show_table(frame: pd.DataFrame, shown: Mapping[str, Any]) -> None:
-    st.dataframe(frame, hide_index=True, column_order=list(shown), column_config=dict(shown))
-
-
-def show_text(text: str) -> None:
-    """Text that may come from anywhere, as it is; a very long one scrolls."""
-    st.code(
-        text,
-        language=None,
-        wrap_lines=True,
-        height=SCROLLING_PX if len(text) > LONG_TEXT else "content",
-    )
-
-
-def as_code(text: str) -> str:
-    """A Markdown code span, in which nothing is markup: for names in titles and labels."""
-    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
-    return f"{fence} {' '.join(text.split())} {fence}"
 
 
 main()

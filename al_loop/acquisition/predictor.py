@@ -33,8 +33,9 @@ FEWEST_TO_CORRELATE = 5
 BINS = 5
 HALF_LIFE = 2.0
 """Rounds after which an answer weighs half: it is about an older checkpoint. Ours."""
-STIFFNESS = 3.0
-"""Weight of the prior that all doubts are equally useful, and hints not at all. Ours."""
+STIFFNESS = 10.0
+"""Weight of the prior that `TRUSTED` says it all. Ours: of 3, 10, 30 and 100 the best on clips of
+the field pool (docs/lab-notes.md)."""
 EXTREME = 3.0
 """Standard deviations beyond which a statistic says no more."""
 
@@ -42,6 +43,8 @@ DOUBTS = tuple(
     name for name, row in FUNCTIONS.items() if row.needs == "statistics" and name != "random"
 )
 """What is learned from: all cheap acquisition functions but random, and then `HINTS`."""
+TRUSTED = ("word_surprisal", "word_entropy")
+"""Those that are relied on before answers say otherwise."""
 HINTS = ("no_speech_prob", "compression_ratio")
 """Statistics of which more is doubt as well, though often they say nothing."""
 
@@ -164,9 +167,9 @@ def _doubts(statistics: Statistics, duration_s: np.ndarray) -> np.ndarray:
 def _average(doubts: np.ndarray, wer: np.ndarray, weights: np.ndarray) -> Model:
     """A weighted average of the standardised doubts, made a WER by isotonic regression.
 
-    The weights are those of a ridge regression that is drawn to equal weights instead of to 0, and
-    has none below 0 (ours): with a dozen answers it is nearly the mean of all statistics, which is
-    hard to beat, and more answers may choose among them. Half of it stays as the straight line that
+    The weights are those of a ridge regression that is drawn to the mean of `TRUSTED` instead of to
+    0, and has none below 0 (ours): with a dozen answers it is nearly that mean, which is hard to
+    beat, and more answers may choose among all. Half of it stays as the straight line that
     it was, which keeps the order of what isotonic regression makes equal.
     """
     centre = np.average(doubts, axis=0, weights=weights)
@@ -179,10 +182,10 @@ def _average(doubts: np.ndarray, wer: np.ndarray, weights: np.ndarray) -> Model:
     features = standardise(doubts)
     mean = float(np.average(wer, weights=weights))
     size = features.shape[1]
-    common = np.arange(size) < len(DOUBTS)
-    equal = features[:, common].mean(axis=1)
-    slope = (weights * equal) @ (wer - mean) / max(weights @ equal**2, 1e-9)
-    prior = np.where(common, max(float(slope), 0.0) / len(DOUBTS), 0.0)
+    trusted = np.array([name in TRUSTED for name in (*DOUBTS, *HINTS)])
+    doubt = features[:, trusted].mean(axis=1)
+    slope = (weights * doubt) @ (wer - mean) / max(weights @ doubt**2, 1e-9)
+    prior = np.where(trusted, max(float(slope), 0.0) / len(TRUSTED), 0.0)
     stiffness = np.sqrt(STIFFNESS * len(wer) ** 0.5)
     root = np.sqrt(weights)
     factors, _ = nnls(

@@ -35,11 +35,25 @@ from al_loop.wiring import (
 from storage.workspace import Workspace
 
 if TYPE_CHECKING:
+    from al_loop.config import Settings
     from labeling.server import Running
     from labeling.session import Session
     from storage.queries import Reader
 
+GATES = (
+    "quiet",
+    "clipped",
+    "no_speech",
+    "other_language",
+    "looping",
+    "too_short_text",
+    "too_long_text",
+    "duplicate",
+    "like_rejected",
+)
+"""As `al_loop.acquisition.gates` has them, which would load NumPy for every command."""
 FORMATS = ("transformers", "ctranslate2")
+REPLAY_ENDS_S = 30.0
 POSITIVE = click.FloatRange(min=0, min_open=True)
 QUANTIZATIONS = ("float32", "float16", "bfloat16", "int16", "int8", "int8_float16", "int8_float32")
 """Of CTranslate2's, those that faster-whisper loads on every machine it runs on."""
@@ -206,7 +220,7 @@ def gates() -> None:
 
 
 @gates.command(name="list")
-@click.option("--gate", help="Of this gate only.")
+@click.option("--gate", type=click.Choice(GATES), help="Of this gate only.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True)
 @click.pass_obj
 def list_gated(workspace: Path, gate: str | None, limit: int) -> None:
@@ -253,13 +267,17 @@ def evidence(workspace: Path, number: int | None) -> None:
 def arms(workspace: Path) -> None:
     """Train once on each arm's labels, equal seconds of both, and compare the two by WER.
 
-    This is the proof that `evidence` estimates. It takes two trainings, changes no round and no
-    checkpoint, and goes on where it was when it is interrupted.
+    This is the proof that `evidence` estimates, by one training an arm: the interval does not
+    cover a training's luck. It changes no round and no checkpoint. While it trains it holds the
+    workspace, and `round` does nothing. Interrupted, it goes on where it was, unless a round trains
+    in between, which deletes what it had.
     """
     from al_loop.arms import lines, retrain_arms
+    from al_loop.arms_plan import make_plan
 
     root, settings, store = open_workspace(workspace)
     with alone(root):
+        make_plan(settings, store)  # says what is missing, before anything is made
         loop = wire(root, settings, store, click.echo)
         result = retrain_arms(settings, store, loop.engine, loop.recognizer, click.echo)
     for line in lines(result):
@@ -272,7 +290,8 @@ def arms(workspace: Path) -> None:
     "--strategies",
     default="random,mean_token_entropy,default",
     show_default=True,
-    help="Acquisition functions, or `default`: as al_loop.toml has it.",
+    help="Acquisition functions, or `default`: as al_loop.toml has it. The others are measured "
+    "against the first.",
 )
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True)
 @click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True)
@@ -282,8 +301,17 @@ def arms(workspace: Path) -> None:
 @click.option(
     "--start-s", type=POSITIVE, default=600.0, show_default=True, help="Audio it begins with."
 )
-@click.option("--processes", type=click.IntRange(min=1), default=os.cpu_count, show_default="CPUs")
-@click.option("--keep-checkpoints", is_flag=True, help="Otherwise none outlives its replay.")
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    show_default="CPUs where the model runs on them, else 1",
+    help="Replays at once; each has a model of its own in memory.",
+)
+@click.option(
+    "--keep-checkpoints",
+    is_flag=True,
+    help="Otherwise none outlives its replay. The first call of a name settles it.",
+)
 @click.pass_obj
 def simulate(
     workspace: Path,
@@ -293,7 +321,7 @@ def simulate(
     rounds: int,
     budget_s: float,
     start_s: float,
-    processes: int,
+    processes: int | None,
     keep_checkpoints: bool,
 ) -> None:
     """Replay the loop on what is labelled, and compare strategies of choosing.
@@ -305,7 +333,7 @@ def simulate(
     from filelock import FileLock, Timeout
 
     from al_loop.simulate import simulate as run
-    from al_loop.simulation.material import gather
+    from al_loop.simulation.material import gather, kept
     from al_loop.simulation.processes import Processes
     from al_loop.simulation.report import report
     from al_loop.simulation.settings import Simulation, detached
@@ -315,6 +343,7 @@ def simulate(
     if not re.fullmatch(r"[\w-][\w.-]*", name):
         raise click.UsageError(f"--name {name!r}: expected letters, digits, dots and hyphens")
     chosen = [row.strip() for row in strategies.split(",")]
+    processes = processes or _processes(root, settings)
     simulation = Simulation(
         name, chosen, seeds, rounds, budget_s, start_s, processes, keep_checkpoints
     )
@@ -322,10 +351,12 @@ def simulate(
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / "simulation.lock", blocking=False):
+            rule = settings.model.language, settings.embedding.encoder
+            live = gather(store, *rule, root.root, click.echo)
             points = run(
                 simulation,
                 detached(settings, root.root),
-                gather(store, settings.model.language, settings.embedding.encoder, root.root),
+                kept(folder, live, click.echo),
                 folder,
                 store,
                 lambda place: Store(Workspace.open(place)),
@@ -336,8 +367,18 @@ def simulate(
         raise WorkspaceError(f"the simulation {name!r} is at work already") from exc
     rng = np.random.default_rng(settings.seed)
     plot = folder / "wer.svg"
-    for line in report(points, rng, settings.evaluate.bootstrap_samples, plot):
+    for line in report(points, rng, settings.evaluate.bootstrap_samples, plot, chosen[0]):
         click.echo(line)
+
+
+def _processes(root: Workspace, settings: Settings) -> int:
+    """How many replays share the device: on a GPU their models would crowd each other out."""
+    device: str = settings.model.device
+    if device == "auto":
+        from al_loop.whisper.recognizer import WhisperRecognizer
+
+        device = WhisperRecognizer(root.root, settings.model).device
+    return (os.cpu_count() or 1) if device == "cpu" else 1
 
 
 @main.command(hidden=True)
@@ -345,14 +386,29 @@ def simulate(
 @click.option("--until", type=click.Choice(STAGES))
 def replay(folder: Path, until: Any) -> None:
     """Advance one replay of `simulate`; it ends when standard input does."""
+    from filelock import FileLock, Timeout
+
+    from al_loop.simulation.replay import leave_with_the_driver
+
+    leave_with_the_driver()
+    try:
+        # one whose driver was killed a moment ago may still be ending
+        with FileLock(folder / "replay.lock", timeout=REPLAY_ENDS_S):
+            _advance_replay(folder, until)
+    except Timeout as exc:
+        raise WorkspaceError(
+            f"{folder}: another process is at work on this replay; try again when it has ended"
+        ) from exc
+
+
+def _advance_replay(folder: Path, until: Any) -> None:
     from al_loop.engine.local import LocalEngine
     from al_loop.round import Loop
-    from al_loop.simulation.replay import leave_with_the_driver, reference_oracle
+    from al_loop.simulation.replay import reference_oracle
     from al_loop.simulation.replay import replay as advance
     from al_loop.whisper.recognizer import WhisperRecognizer
     from labeling.quality import settle
 
-    leave_with_the_driver()
     root, settings, store = open_workspace(folder)
     recognizer = cache(lambda: WhisperRecognizer(root.root, settings.model))
     oracle = partial(reference_oracle, root.root, settings.model.language)

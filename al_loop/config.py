@@ -176,7 +176,8 @@ class GateSettings(Section):
     )
     related_languages: list[str] = Field(
         ["kk", "ky", "tt", "ba", "uz", "tk", "tr", "az", "mn", "tg"],
-        description="languages that the target language may be taken for",
+        description="languages that the target language may be taken for; a change counts for "
+        "clips that are profiled from then on",
     )
     max_compression_ratio: Positive = Field(
         2.4, description="of the hypothesis; more is a loop (the limit is openai/whisper's)"

@@ -4,20 +4,21 @@ Two measures: the WER of the hypotheses that annotators were shown, and the word
 mended a minute. Finding errors faster is not yet a lower WER; that, `al_loop.arms` proves. Knows
 neither the database nor how a batch was chosen; `al_loop.evidence_lines` puts it in words.
 
-Intervals are percentile bootstraps over the answers of an arm (Bisani and Ney, ICASSP 2004); the
-arms hold different utterances, so they are resampled each by itself.
+Intervals are percentile bootstraps over the answers of an arm in a round (Bisani and Ney, ICASSP
+2004); the arms hold different utterances, so they are resampled each by itself. Over several rounds
+arms are compared within each: see `al_loop.evidence_sums`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, get_args
 
 import numpy as np
 
 from al_loop.evidence_lines import lines
+from al_loop.evidence_sums import Sums, add_up, difference, minutes_saved, resampled
 from al_loop.metrics import HIGH, LOW, count_errors
 from al_loop.records import Answer, Arm, CurvePoint
 from al_loop.stopping import curve_report
@@ -28,40 +29,18 @@ __all__ = ["compare", "lines", "longest_lead_s", "round_report"]
 ARMS: tuple[Arm, ...] = get_args(Arm)
 FEWEST = 5
 """Answers that an arm needs before it is compared with another. Ours."""
-CHUNK = 2_000_000
-"""Indices drawn at a time: 10,000 answers and 1,000 resamples need not be in memory at once."""
+NO_ROUND = "no round has enough answers of both arms, and arms are compared within rounds"
 METHOD = "equal errors found"
 METHOD_DESCRIBED = (
     "the minutes that the control arm's rate would have needed for as many word errors as were "
     "mended in the acquired arm, less the minutes that these took. The control arm is drawn from "
-    "what the gates let through, so what the gates save is not in it"
+    "what the gates let through, so what the gates save is not in it; several rounds are compared "
+    "each within itself and added up (Mantel and Haenszel, 1959)"
 )
 NOTE = (
-    "Finding errors faster is not yet a lower WER: `al-loop arms --retrain` trains on each arm at "
-    "equal seconds and measures that"
+    "Finding errors faster is not yet a lower WER: `al-loop arms` trains on each arm at equal "
+    "seconds and measures that"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Sums:
-    """Sums over the answers of one arm: each field (S,) float64, S resamples or 1.
-
-    word_errors, words: where a hypothesis meets a label. edits, seconds: where the time is known
-    too; junk takes time and holds no edit.
-    """
-
-    word_errors: np.ndarray
-    words: np.ndarray
-    edits: np.ndarray
-    seconds: np.ndarray
-
-    @property
-    def wer(self) -> np.ndarray:
-        return _over(self.word_errors, self.words)
-
-    @property
-    def edits_per_minute(self) -> np.ndarray:
-        return _over(60 * self.edits, self.seconds)
 
 
 def round_report(
@@ -127,15 +106,16 @@ def compare(
     arms: dict[str, dict[str, Any]] = {}
     once: dict[str, Sums] = {}
     drawn: dict[str, Sums] = {}
+    rounds = sorted({row.round for row in answers})
     for arm in ARMS:
         rows = [row for row in answers if row.arm == arm]
-        table = np.array([_counts(row, most_s) for row in rows]).reshape(len(rows), 4)
-        once[arm] = Sums(*table.sum(axis=0)[:, None])
-        drawn[arm] = _resampled(table, rng, samples)
+        tables = [_table([row for row in rows if row.round == number], most_s) for number in rounds]
+        once[arm] = add_up(tables)
+        drawn[arm] = resampled(tables, rng, samples)
         arms[arm] = {
             **_tally(rows, most_s),
-            "words": int(once[arm].words[0]),
-            "word_errors": int(once[arm].word_errors[0]),
+            "words": int(once[arm].words.sum()),
+            "word_errors": int(once[arm].word_errors.sum()),
             **_interval("wer", once[arm].wer, drawn[arm].wer),
             **_interval(
                 "edits_per_minute", once[arm].edits_per_minute, drawn[arm].edits_per_minute
@@ -144,11 +124,16 @@ def compare(
     return {
         "arms": arms,
         "difference": {
-            **_difference(arms, once, drawn, "wer", "compared"),
-            **_difference(arms, once, drawn, "edits_per_minute", "timed"),
+            **_difference(arms, once, drawn, "wer", "compared", ("word_errors", "words"), 1),
+            **_difference(arms, once, drawn, "edits_per_minute", "timed", ("edits", "seconds"), 60),
         },
         "saved": _saved(arms, once, drawn),
     }
+
+
+def _table(rows: Sequence[Answer], most_s: float | None) -> np.ndarray:
+    """(N, 4): what each answer adds to `Sums`."""
+    return np.array([_counts(row, most_s) for row in rows], dtype=float).reshape(len(rows), 4)
 
 
 def _counts(row: Answer, most_s: float | None) -> tuple[float, float, float, float]:
@@ -201,23 +186,6 @@ def _tally(rows: Sequence[Answer], most_s: float | None) -> dict[str, Any]:
     }
 
 
-def _resampled(table: np.ndarray, rng: np.random.Generator, samples: int) -> Sums:
-    """Sums over `samples` resamples of the rows of `table` (N, 4)."""
-    size = len(table)
-    sums = np.zeros((samples, 4))
-    step = max(CHUNK // max(size, 1), 1)
-    for start in range(0, samples if size else 0, step):
-        draws = rng.integers(0, size, (min(step, samples - start), size))
-        for column in range(4):
-            sums[start : start + step, column] = table[:, column][draws].sum(axis=1)
-    return Sums(*sums.T)
-
-
-def _over(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """part / whole, nan where there is no whole."""
-    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
-
-
 def _interval(name: str, value: np.ndarray, draws: np.ndarray) -> dict[str, float | None]:
     """`name`, `name_low`, `name_high`; None where a number cannot be had or has no bound."""
     sound = draws[~np.isnan(draws)]
@@ -248,16 +216,23 @@ def _difference(
     drawn: Mapping[str, Sums],
     name: str,
     needed: str,
+    fields: tuple[str, str],
+    factor: float,
 ) -> dict[str, Any]:
-    """Acquired minus control."""
+    """Acquired minus control, by their rates of `fields` times `factor`."""
+
+    def between(side: Mapping[str, Sums]) -> np.ndarray:
+        ours, theirs = (
+            [getattr(side[arm], field) for field in fields] for arm in ("acquired", "control")
+        )
+        return factor * difference(*ours, *theirs)
+
     reason = _too_small(arms, needed)
-    if reason:
-        empty = np.array([np.nan])
-        return {**_interval(name, empty, empty), f"{name}_reason": reason}
-    value, draws = (
-        getattr(side["acquired"], name) - getattr(side["control"], name) for side in (once, drawn)
-    )
-    return {**_interval(name, value, draws), f"{name}_reason": None}
+    value = draws = np.array([np.nan])
+    if reason is None:
+        value, draws = between(once), between(drawn)
+        reason = NO_ROUND if np.isnan(value[0]) else None
+    return {**_interval(name, value, draws), f"{name}_reason": reason}
 
 
 def _saved(
@@ -265,21 +240,14 @@ def _saved(
 ) -> dict[str, Any]:
     """Annotator minutes that choosing saved; a bound that is not to be had is None."""
     reason = _too_small(arms, "timed")
-    if reason is None and not once["control"].edits[0]:
+    if reason is None and not once["control"].edits.sum():
         reason = "the control arm held no word errors, so random choice has no rate to compare with"
     value = draws = np.array([np.nan])
     if reason is None:
-        value, draws = (_minutes_saved(side["acquired"], side["control"]) for side in (once, drawn))
+        value, draws = (minutes_saved(side["acquired"], side["control"]) for side in (once, drawn))
+        reason = NO_ROUND if not np.isfinite(value[0]) else None
     return {
         "method": METHOD,
         **_interval("minutes", value, draws),
         "reason": reason,
     }
-
-
-def _minutes_saved(acquired: Sums, control: Sums) -> np.ndarray:
-    """errors_acquired / rate_control - minutes_acquired; inf where control has no errors."""
-    rate = control.edits_per_minute
-    needed = np.where(acquired.edits > 0, np.inf, 0.0)
-    needed = np.divide(acquired.edits, rate, out=needed, where=rate > 0)
-    return needed - acquired.seconds / 60

@@ -23,10 +23,14 @@ def _compared_lines(part: Mapping[str, Any]) -> list[str]:
         return ["  no answers, so nothing to compare"]
     difference = part["difference"]
     if difference["wer"] is not None:
-        found.append(f"  acquired minus control: WER {_range(difference, 'wer', 100)} points")
+        found.append(
+            f"  acquired minus control: WER {_range(difference, 'wer', 100)} points"
+            f"{_noise(difference, 'wer')}"
+        )
     if difference["edits_per_minute"] is not None:
         found.append(
             f"  acquired minus control: {_range(difference, 'edits_per_minute')} edits a minute"
+            f"{_noise(difference, 'edits_per_minute')}"
         )
     return [*found, f"  {_saved_line(part['saved'])}"]
 
@@ -55,8 +59,15 @@ def _saved_line(saved: Mapping[str, Any]) -> str:
     low, high = ("unbounded" if end is None else f"{sign * end:.1f}" for end in values)
     return (
         f"about {sign * saved['minutes']:.1f} minutes ({low} to {high}) were {what} against "
-        "random choice"
+        f"random choice{_noise(saved, 'minutes')}"
     )
+
+
+def _noise(row: Mapping[str, Any], name: str) -> str:
+    """A clause where the interval holds 0; a bound that is not to be had is beyond it."""
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    within = (low is None or low <= 0) and (high is None or high >= 0)
+    return ": no difference beyond noise" if within else ""
 
 
 def curve_lines(report: Mapping[str, Any]) -> list[str]:

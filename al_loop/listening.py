@@ -7,6 +7,7 @@ and a killed process loses one block at most. Knows nothing of rounds, or of wha
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from al_loop.ports import Engine, Recognizer, Store
@@ -29,17 +30,25 @@ class Listening:
         self.say = say
 
     def profile(self, base: Checkpoint, encoder: str, related: Sequence[str]) -> None:
-        """Profile the pool and the train split, with the untrained checkpoint."""
+        """Profile the pool and the train split, with the untrained checkpoint.
+
+        A clip whose embedding is of no use is named, and compared with no other.
+        """
         missing = self.store.unprofiled(encoder)
         make = lambda: self.recognizer().profiler(base.path, encoder, related)  # noqa: E731
         for profiles in self._blocks("profiled", missing, make):
-            self.store.add_profiles(encoder, profiles)
+            for utterance_id in self.store.add_profiles(encoder, profiles):
+                self.say(
+                    f"  warning: the embedding of {utterance_id} by {encoder} has values that are "
+                    "not finite, so it is compared with no other clip; listen to it, and name "
+                    "another encoder in embedding.encoder if it is sound"
+                )
 
     def listen(self, checkpoint: Checkpoint, utterances: Sequence[Utterance]) -> None:
         """Decode what the checkpoint has not heard yet."""
         if not utterances:
             return
-        heard = self.store.heard(checkpoint.id)
+        heard = self.store.heard(checkpoint.id, [row.id for row in utterances])
         missing = [row for row in utterances if row.id not in heard]
         for hypotheses in self._blocks(
             "heard", missing, lambda: self.recognizer().listener(checkpoint.path)
@@ -49,13 +58,17 @@ class Listening:
     def doubt(
         self, checkpoint: Checkpoint, utterances: Sequence[Utterance], doubt: Doubt
     ) -> Mapping[str, Alternatives]:
-        """Decode again, as `doubt` says; nothing of it is kept."""
+        """Decode again, as `doubt` says, beside what was heard before; nothing of it is kept."""
         found: dict[str, Alternatives] = {}
         for alternatives in self._blocks(
             "doubted", utterances, lambda: self.recognizer().doubter(checkpoint.path, doubt)
         ):
             found |= {row.utterance_id: row for row in alternatives}
-        return found
+        heard = self.store.hypotheses(checkpoint.id, found)
+        return {
+            name: replace(row, heard=heard[name].text) if name in heard else row
+            for name, row in found.items()
+        }
 
     def _blocks(
         self,

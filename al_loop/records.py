@@ -89,7 +89,7 @@ class Profile:
     other_language: the most probable language that is not related to the target language, and
     other_language_prob its probability, both as the untrained model hears them.
     embedding: (D,) float32, from the encoder that the settings name; all of one workspace are of
-    one encoder, so that they compare.
+    one encoder, so that they compare. nan where the encoder gave no numbers.
     """
 
     utterance_id: str
@@ -136,12 +136,15 @@ class Alternatives:
     texts, log_probs: K each; log_probs are summed over the tokens of each text (sampled
     alternatives) or nan (those of a perturbed model).
     gradient_length: None where it was not asked for.
+    heard: the text of the checkpoint's hypothesis, which these are compared with; None where
+    whoever asked for them did not add it.
     """
 
     utterance_id: str
     texts: Sequence[str]
     log_probs: Sequence[float]
     gradient_length: float | None = None
+    heard: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +181,11 @@ class ScoredPool:
     embeddings: np.ndarray
     statistics: Mapping[str, np.ndarray]
 
+    @property
+    def heard(self) -> np.ndarray:
+        """(N,) bool: which utterances have a hypothesis."""
+        return self.statistics["token_count"] >= 0  # nan compares as false
+
 
 @dataclass(frozen=True, slots=True)
 class Gated:
@@ -194,7 +202,7 @@ class Selection:
     """What one select stage decided. `facts` is JSON: how, by which limits, and how well founded.
 
     facts["acquisition"]: what ranked. facts["limits"]: every gate's, as learned. See
-    `al_loop.acquisition.selection` for the rest.
+    `al_loop.acquisition.facts` for the rest.
     """
 
     choices: Sequence[Choice]
@@ -221,7 +229,8 @@ class Answer:
     """What came of one utterance that annotators were asked about, for those who learn from it.
 
     text, verdict: the label's; one of them is None. hypothesis: what was shown, None where its
-    checkpoint never heard the utterance. lead_time_s: of the deciding annotation.
+    checkpoint never heard the utterance. lead_time_s: of the deciding annotation. trusted: whether
+    the doubts of that checkpoint said anything; those of an untrained one teach nothing.
     """
 
     utterance_id: str
@@ -234,6 +243,7 @@ class Answer:
     hypothesis: Hypothesis | None
     profile: Profile | None
     lead_time_s: float | None
+    trusted: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from al_loop.errors import WorkspaceError
 from al_loop.evidence_lines import lines
 
 if TYPE_CHECKING:
@@ -120,13 +121,19 @@ def gate_lines(reader: Reader, gate: str | None, limit: int) -> list[str]:
 
 
 def evidence_lines(reader: Reader, number: int | None) -> list[str]:
-    """What a round's report says, and how its batch was chosen."""
+    """What a round's report says, and how its batch was chosen.
+
+    Raises WorkspaceError for a round without a report.
+    """
     reports = {row["round"]: row["report"] for row in reader.reports()}
     if not reports:
         return ["no round is recorded yet"]
     number = max(reports) if number is None else number
     if number not in reports:
-        return [f"round {number} is not recorded; recorded are {min(reports)} to {max(reports)}"]
+        raise WorkspaceError(
+            f"round {number} is not recorded; recorded are {min(reports)} to {max(reports)}: name "
+            "one of these, or none for the newest"
+        )
     found = []
     if facts := reader.selection(number):
         found.append(f"round {number}: {facts['reason']}")

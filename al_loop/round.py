@@ -33,6 +33,7 @@ from al_loop.records import (
     Leak,
     Manifest,
     Round,
+    Selection,
     Source,
     Stage,
     Utterance,
@@ -155,7 +156,7 @@ class Loop:
         if current.stage == "pull":
             return self._pull(current, close)
         self.say(f"round {current.number}: {current.stage}")
-        stages: dict[str, Callable[[Round], None]] = {
+        stages: dict[str, Callable[[Round], Outcome | None]] = {
             "score": self._score,
             "select": self._select,
             "push": self._push,
@@ -165,13 +166,16 @@ class Loop:
             "promote": self._promote,
             "record": self._record,
         }
-        stages[current.stage](current)
-        return None
+        return stages[current.stage](current)
 
-    def _finishing(self, current: Round) -> AbstractContextManager[None]:
+    def _finishing(
+        self, current: Round, following: Stage | None = None
+    ) -> AbstractContextManager[None]:
+        """following: where the round goes on, if that is not the next stage."""
         assert current.stage is not None
         position = STAGES.index(current.stage) + 1
-        following = STAGES[position] if position < len(STAGES) else None
+        if following is None and position < len(STAGES):
+            following = STAGES[position]
         return self.store.finishing(current.number, current.stage, following)
 
     # -- opening a round -------------------------------------------------------------------------
@@ -233,31 +237,41 @@ class Loop:
     # -- the stages ------------------------------------------------------------------------------
 
     def _score(self, current: Round) -> None:
-        """Profile the pool, and decode what no gate holds back for its sound alone."""
+        self._listen_to_pool(current)
+        with self._finishing(current):
+            pass
+
+    def _listen_to_pool(self, current: Round) -> None:
+        """Profile the pool, and decode what no gate holds back for its sound alone.
+
+        Hypotheses of a checkpoint that is not trusted would say nothing: it decodes none.
+        """
         from al_loop.acquisition.gates import limits, profile_gates
         from al_loop.acquisition.selection import needs_scores
 
         rule = self.settings.gates
-        if needs_scores(self.settings.select, rule):
-            self.listening.profile(
-                self._base(current.checkpoint_id), self._encoder, rule.related_languages
-            )
+        if not needs_scores(self.settings.select, rule):
+            return
+        base = self._base(current.checkpoint_id)
+        self.listening.profile(base, self._encoder, rule.related_languages)
+        if not self._trusts(current.checkpoint_id):
+            return
+        pool = self.store.scored_pool(current.checkpoint_id, self._encoder)
+        missing = set(pool.ids[~pool.heard].tolist())
+        if missing and rule.enabled:
             answers, released = self.store.answers(self._encoder), self.store.released()
-            pool = self.store.scored_pool(current.checkpoint_id, self._encoder)
-            gated = profile_gates(pool, limits(rule, answers), released) if rule.enabled else []
-            silenced = {row.utterance_id for row in gated}
-            self.listening.listen(
-                self._checkpoint(current.checkpoint_id),
-                [row for row in self.store.pool() if row.id not in silenced],
-            )
-        with self._finishing(current):
-            pass
+            gated = profile_gates(pool, limits(rule, answers), released)
+            missing -= {row.utterance_id.encode() for row in gated}
+        unheard = self.store.utterances([name.decode() for name in sorted(missing)])
+        self.listening.listen(self._checkpoint(current.checkpoint_id), unheard)
 
-    def _select(self, current: Round) -> None:
+    def _select(self, current: Round) -> Outcome | None:
+        """Choose from the pool as it is: it may have changed since it was scored."""
         import numpy as np
 
         from al_loop.acquisition.selection import select
 
+        self._listen_to_pool(current)
         selection = select(
             self.store.scored_pool(current.checkpoint_id, self._encoder),
             self.store.answers(self._encoder),
@@ -269,24 +283,47 @@ class Loop:
             partial(self._doubt, current),
             self.settings.model.language,
             np.random.default_rng([current.seed, STAGES.index("select")]),
+            current.number,
         )
+        if not selection.choices:
+            return self._nothing_to_ask(current, selection)
         self.say(f"  {selection.facts['reason']}")
         with self._finishing(current):
             self.store.put_selection(current.number, selection)
+        return None
+
+    def _nothing_to_ask(self, current: Round, selection: Selection) -> Outcome | None:
+        """Go on without asking where there is something new to train on, else stay before select.
+
+        A round that stays asks as soon as there is something to ask about.
+        """
+        self._collect_late_answers()
+        last = self.store.last_recorded_round()
+        assert last is not None  # round 0 asks nobody
+        if self._build_manifest()[0].id == last.manifest_id:
+            self.store.put_selection(current.number, selection)  # why each clip is held back
+            return Outcome("idle", current.number, selection.facts["reason"])
+        self.say(f"  {selection.facts['reason']}; there are late answers to train on")
+        with self._finishing(current, FIRST_STAGE_WITHOUT_ASKING):
+            self.store.put_selection(current.number, selection)
+        return None
 
     def _doubt(
         self, current: Round, utterance_ids: Sequence[str], doubt: Doubt
     ) -> Mapping[str, Alternatives]:
-        wanted = set(utterance_ids)
-        utterances = [row for row in self.store.pool() if row.id in wanted]
-        return self.listening.doubt(self._checkpoint(current.checkpoint_id), utterances, doubt)
+        return self.listening.doubt(
+            self._checkpoint(current.checkpoint_id), self.store.utterances(utterance_ids), doubt
+        )
 
     def _trusts(self, checkpoint_id: str) -> bool:
-        """Whether the checkpoint's doubts say anything: it was trained, and is of some use."""
-        if self._checkpoint(checkpoint_id).parent is None:
-            return False
+        """Whether the checkpoint's doubts say anything: it is of some use, as far as was measured.
+
+        Where nothing was, it counts whether it was trained.
+        """
         wer = self.store.word_error_rate(checkpoint_id, self.settings.model.language)
-        return wer is None or wer < self.settings.select.cold_start_wer
+        if wer is None:
+            return self._checkpoint(checkpoint_id).parent is not None
+        return wer < self.settings.select.cold_start_wer
 
     @property
     def _encoder(self) -> str:
@@ -391,8 +428,9 @@ class Loop:
 
         assert current.manifest_id is not None
         manifest = self.store.manifest(current.manifest_id)
-        if not manifest.examples:
-            self.say("  nothing is labelled yet, so there is nothing to train on")
+        if not manifest.examples or self._learned_already(current, manifest):
+            what = "nothing new" if manifest.examples else "nothing"
+            self.say(f"  {what} is labelled yet, so there is nothing to train on")
             with self._finishing(current):
                 pass
             return
@@ -429,6 +467,12 @@ class Loop:
                 Checkpoint(candidate_id, f"checkpoints/{name}", parent.id, sidecar)
             )
             self.store.set_candidate(current.number, candidate_id)
+
+    def _learned_already(self, current: Round, manifest: Manifest) -> bool:
+        """Whether the round only tried gates, and the last one had the same training set."""
+        last = self.store.last_recorded_round()
+        tried = self.store.arms(current.number) <= {"explored"}
+        return tried and last is not None and last.manifest_id == manifest.id
 
     def _evaluate(self, current: Round) -> None:
         from al_loop.evaluation import evaluate_sets, evaluate_silence, silence_set

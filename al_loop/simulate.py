@@ -22,7 +22,7 @@ from al_loop.config import Settings
 from al_loop.errors import ConfigError
 from al_loop.records import Stage
 from al_loop.simulation.folders import START, Filled, Folders
-from al_loop.simulation.material import Material, check, divide
+from al_loop.simulation.material import Material, check, divide, keep
 from al_loop.simulation.points import Point
 from al_loop.simulation.replay import PROFILES, Plan, read_points
 from al_loop.simulation.settings import DEFAULT, STRATEGIES, Simulation, identity, strategy_settings
@@ -31,12 +31,13 @@ START_ENDS_BEFORE: Stage = "select"
 
 
 class Runner(Protocol):
-    """Advances the replay in a folder until it is done, or until before a stage.
+    """Advances the replay in a folder until it is done, or until before a stage. beside: so many
+    are to share the machine.
 
     From several threads at once. Raises AlLoopError where it fails.
     """
 
-    def run(self, folder: Path, until: Stage | None, label: str) -> None: ...
+    def run(self, folder: Path, until: Stage | None, label: str, beside: int) -> None: ...
     def stop(self) -> None: ...
 
 
@@ -61,16 +62,19 @@ def simulate(
 ) -> list[Point]:
     """Replay what is still missing; the points of all that was asked for come back.
 
-    folder: where replays lie while they are at work. open_store: the store of the workspace in a
+    folder: where replays lie while they are at work, and where the first call keeps its material
+    (see `al_loop.simulation.material.kept`). open_store: the store of the workspace in a
     folder. processes: where replays are advanced. Raises ConfigError for an unknown strategy,
     WorkspaceError for too little material or another simulation of the same name, AlLoopError when
     a replay fails; calling again goes on.
     """
-    if unknown := set(simulation.strategies) - set(STRATEGIES):
-        raise ConfigError(
-            f"strategies {', '.join(sorted(unknown))}: expected some of {', '.join(STRATEGIES)}"
-        )
+    simulation = replace(simulation, strategies=tuple(dict.fromkeys(simulation.strategies)))
+    unknown = sorted(set(simulation.strategies) - set(STRATEGIES))
+    if unknown or not simulation.strategies:
+        got = ", ".join(name or "an empty name" for name in unknown) or "none"
+        raise ConfigError(f"strategies: got {got}, expected some of {', '.join(STRATEGIES)}")
     check(material, simulation.start_s, simulation.seeds, simulation.rounds, simulation.budget_s)
+    keep(material, folder)
     book.start_simulation(simulation.name, identity(simulation, settings, material))
     folders = Folders(folder, material, open_store)
     _Run(simulation, settings, material, folders, book, processes, say).run()
@@ -114,13 +118,14 @@ class _Run:
         with self._working() as pool:
             self._make_profiles(seeds)
             jobs = [job for seed in seeds for job in self._first(seed)]
-            waiting = {pool.submit(self._work, job): job for job in jobs}
+            waiting = {pool.submit(self._work, job, len(jobs)): job for job in jobs}
+            replays = sum(len(self._missing(seed)) for seed in seeds)
             while waiting:
                 done, _ = wait(waiting, return_when=FIRST_COMPLETED)
                 for future in done:
                     future.result()
                     for job in self._after(waiting.pop(future)):
-                        waiting[pool.submit(self._work, job)] = job
+                        waiting[pool.submit(self._work, job, replays)] = job
         for seed in range(self.simulation.seeds):
             for name in self.simulation.strategies:
                 self._reduce(self._job(seed, name))  # a kill may have come before it
@@ -137,9 +142,9 @@ class _Run:
             self.processes.stop()
             pool.shutdown(cancel_futures=True)
 
-    def _work(self, job: _Job) -> None:
+    def _work(self, job: _Job, beside: int) -> None:
         until = START_ENDS_BEFORE if job.strategy == START else None
-        self.processes.run(job.folder, until, job.label)
+        self.processes.run(job.folder, until, job.label, beside)
 
     def _missing(self, seed: int) -> list[str]:
         """The strategies that are not finished."""
@@ -194,7 +199,7 @@ class _Run:
         if not folder.exists():
             plan = Plan(PROFILES, 0, 0, "../replies.json")
             self.folders.make(folder, self._settings(DEFAULT, 0), plan, divide(self.material, 0, 0))
-        self.processes.run(folder, None, PROFILES)
+        self.processes.run(folder, None, PROFILES, 1)
 
     def _job(self, seed: int, strategy: str) -> _Job:
         return _Job(self.folders.replay(seed, strategy), seed, strategy)

@@ -33,6 +33,8 @@ from al_loop.learning_curve import (
 from al_loop.records import CurvePoint
 
 SURE = 0.975
+ENOUGH = 4
+"""Points from which on words are as strong as the numbers. Ours."""
 MATERIAL = 0.005
 """WER that the next round must gain, by the lower end of its interval, for the curve alone to say:
 go on. Ours."""
@@ -63,7 +65,7 @@ def curve_report(
     step_h = mean_step_h(rows) or budget_s / HOUR_S
     lately = recent(rows)
     curve, why = None, why_no_fit(rows)
-    if lately and loss(rows):
+    if loss(rows):
         why = "the WER got worse, which no falling curve explains"
     elif why is None:
         curve = fit(rows, rng, samples)
@@ -93,7 +95,10 @@ def advise(points: Sequence[Measured], curve: Curve | None, step_h: float) -> Ad
     """Keep labelling, consider stopping, look at the data, or too early to tell.
 
     A loss counts before all else, then a gain in the last rounds, then what the curve promises.
+    Noise is that of the test clips and of a training's luck.
     """
+    if lost := loss(points):
+        return lost
     lately = recent(points)
     if lately is None:
         return Advice(
@@ -102,13 +107,13 @@ def advise(points: Sequence[Measured], curve: Curve | None, step_h: float) -> Ad
             "on the same evaluation sets",
             None,
         )
-    if lost := loss(points):
-        return lost
     gained = f"rounds {lately.rounds[0]} to {lately.rounds[1]} gained {_per_hour(lately)}"
+    careful = _careful(points)
     if lately.low > 0:
         return Advice(
             "keep_labelling",
-            f"keep labelling: {gained} ({_percent(lately.probability)} sure that it is a gain)",
+            f"keep labelling: {gained} ({_percent(lately.probability)} sure that it is a gain)"
+            f"{careful}",
             lately.probability,
         )
     if curve is not None:
@@ -119,7 +124,7 @@ def advise(points: Sequence[Measured], curve: Curve | None, step_h: float) -> Ad
                 "keep_labelling",
                 "keep labelling: the last rounds alone are within noise, but by the whole curve "
                 f"the next one gains {_per_hour(marginal(curve, points, step_h))}; "
-                f"{_percent(sure)} sure of {100 * MATERIAL:g} points or more in all",
+                f"{_percent(sure)} sure of {100 * MATERIAL:g} points or more in all{careful}",
                 sure,
             )
     so_far = f"{gained}, {_percent(lately.probability)} sure that it is a gain at all"
@@ -129,15 +134,17 @@ def advise(points: Sequence[Measured], curve: Curve | None, step_h: float) -> Ad
     return Advice(
         "consider_stopping",
         f"the gain per hour is within noise: {so_far}. Consider stopping; a larger evaluation set "
-        "would show smaller gains",
+        f"would show smaller gains{careful}",
         lately.probability,
     )
 
 
 def loss(points: Sequence[Measured]) -> Advice | None:
     """What to do where the last round is worse than the best before it, beyond noise."""
+    if len(points) < 2:
+        return None
     last, best = points[-1], min(points[:-1], key=lambda row: row.wer)
-    chance = NormalDist().cdf((best.wer - last.wer) / math.hypot(last.sd, best.sd))
+    chance = NormalDist().cdf((best.wer - last.wer) / math.hypot(last.noise, best.noise))
     # the best of many is lucky, so each of them counts (Bonferroni)
     sure = 1 - chance * (len(points) - 1)
     if sure <= SURE:
@@ -146,9 +153,17 @@ def loss(points: Sequence[Measured]) -> Advice | None:
         "look_at_the_data",
         f"the WER got worse, from {100 * best.wer:.1f}% in round {best.round} to "
         f"{100 * last.wer:.1f}% in round {last.round} ({_percent(sure)} sure that it is a loss): "
-        "look at the data (leaks, verdicts, agreement of the annotators) before labelling more",
+        "look at the data (leaks, verdicts, agreement of the annotators) before labelling more"
+        f"{_careful(points)}",
         sure,
     )
+
+
+def _careful(points: Sequence[Measured]) -> str:
+    """What is added where there is little to go by."""
+    if len(points) >= ENOUGH:
+        return ""
+    return f"; that is by {len(points)} rounds only, and another training may say otherwise"
 
 
 def _per_hour(gain: Gain) -> str:

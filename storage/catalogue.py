@@ -96,6 +96,12 @@ class Catalogue(Database):
             "AND id NOT IN (SELECT utterance_id FROM labels)"
         )
 
+    def utterances(self, utterance_ids: Iterable[str]) -> list[Utterance]:
+        """Those with these ids, by id; of an id that nothing has there is none."""
+        return self._utterances(
+            "WHERE id IN (SELECT value FROM json_each(?))", [json.dumps(list(utterance_ids))]
+        )
+
     def evaluation_utterances(self) -> list[Utterance]:
         return self._utterances("WHERE split = 'test'")
 

@@ -36,10 +36,12 @@ def hypothesis_of(row: Sequence[Any]) -> Hypothesis:
 class Hypotheses(Database):
     """The hypotheses, with the length of their texts: a pool's numbers are read without texts."""
 
-    def heard(self, checkpoint_id: str) -> set[str]:
-        """Ids of the utterances that this checkpoint has decoded."""
+    def heard(self, checkpoint_id: str, utterance_ids: Iterable[str]) -> set[str]:
+        """Those of the utterances that this checkpoint has decoded."""
         rows = self.db.execute(
-            "SELECT utterance_id FROM hypotheses WHERE checkpoint_id = ?", [checkpoint_id]
+            "SELECT h.utterance_id FROM json_each(?) wanted "
+            "CROSS JOIN hypotheses h ON h.utterance_id = wanted.value WHERE h.checkpoint_id = ?",
+            [json.dumps(list(utterance_ids)), checkpoint_id],
         )
         return {row[0] for row in rows}
 

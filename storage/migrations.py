@@ -115,7 +115,7 @@ CREATE TABLE profiles (              -- an encoder's lie together, by utterance
     speech_share REAL,
     other_language TEXT NOT NULL,
     other_language_prob REAL,
-    embedding_row INTEGER NOT NULL,  -- in the encoder's file
+    embedding_row INTEGER,           -- in the encoder's file; NULL: it was not finite
     PRIMARY KEY (encoder, utterance_id),
     UNIQUE (encoder, embedding_row)
 ) STRICT, WITHOUT ROWID;

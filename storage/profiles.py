@@ -47,17 +47,21 @@ class Profiles(Catalogue):
             [encoder],
         )
 
-    def add_profiles(self, encoder: str, profiles: Iterable[Profile]) -> None:
+    def add_profiles(self, encoder: str, profiles: Iterable[Profile]) -> list[str]:
         """Keep profiles, in place of older ones of the same utterances.
 
-        Embeddings are rounded to float16; what is beyond its range becomes its largest number.
-        Raises WorkspaceError for an embedding with a value that is not finite, or of another
-        dimension than those that the encoder gave before.
+        Embeddings are rounded to float16; what is beyond its range becomes its largest number. One
+        with a value that is not finite is left out, and the ids of its utterances come back.
+        Raises WorkspaceError for an embedding of another dimension than those that the encoder
+        gave before.
         """
         profiles = list(profiles)
         if not profiles:
-            return
+            return []
         block = _stacked(encoder, profiles)
+        placed = np.isfinite(block).all(axis=1)
+        block = block[placed]
+        places = np.where(placed, np.cumsum(placed) - 1, -1).tolist()
         with self.transaction():
             start, dimension, path = self._file(encoder)
             if start == 0:
@@ -72,7 +76,8 @@ class Profiles(Catalogue):
                     f"earlier one back, or {self._start_over(encoder)}"
                 )
             self._check_length(encoder, path, start * dimension)
-            _write_rows(path, start, block)
+            if len(block):
+                _write_rows(path, start, block)
             self._put_all(
                 "profiles",
                 (
@@ -88,14 +93,18 @@ class Profiles(Catalogue):
                         row.utterance_id,
                         *(float(getattr(row, name)) for name in PROFILE_STATISTICS),
                         row.other_language,
-                        start + place,
+                        start + place if place >= 0 else None,
                     )
-                    for place, row in enumerate(profiles)
+                    for place, row in zip(places, profiles, strict=True)
                 ),
             )
+        return [row.utterance_id for place, row in zip(places, profiles, strict=True) if place < 0]
 
     def profiles(self, encoder: str, utterance_ids: Iterable[str]) -> dict[str, Profile]:
-        """The profiles of those utterances that have one, by utterance id."""
+        """The profiles of those utterances that have one, by utterance id.
+
+        An embedding that was not finite is nan.
+        """
         columns = ", ".join(f"p.{name}" for name in PROFILE_STATISTICS)
         # CROSS keeps SQLite from going through all profiles, with the ids for each
         rows = self.db.execute(
@@ -139,23 +148,28 @@ class Profiles(Catalogue):
         That is what is labelled, in a query batch, or in the train split.
         """
         rows = self.db.execute(
-            "SELECT embedding_row FROM profiles WHERE encoder = ? AND utterance_id IN "
+            "SELECT embedding_row FROM profiles WHERE encoder = ? AND embedding_row IS NOT NULL "
+            "AND utterance_id IN "
             "(SELECT utterance_id FROM labels UNION SELECT utterance_id FROM query_batches "
             "UNION SELECT id FROM utterances WHERE split = 'train') ORDER BY utterance_id",
             [encoder],
         )
         return self._embeddings_at(encoder, [row[0] for row in rows])
 
-    def _embeddings_at(self, encoder: str, rows: Sequence[int]) -> np.ndarray:
-        """`(K, D) float32`. Read, not mapped: each row would drag its neighbours into memory."""
+    def _embeddings_at(self, encoder: str, rows: Sequence[int | None]) -> np.ndarray:
+        """`(K, D) float32`, nan for None.
+
+        Read, not mapped: each row would drag its neighbours into memory.
+        """
         count, dimension, path = self._file(encoder)
-        found = np.empty((len(rows), dimension), EMBEDDING_TYPE)
+        found = np.full((len(rows), dimension), np.nan, EMBEDDING_TYPE)
         if count:
             self._check_length(encoder, path, count * dimension)
-        if len(rows):
+        if count and len(rows):
             with path.open("rb", buffering=0) as file:
                 for place, row in enumerate(rows):
-                    os.preadv(file.fileno(), [found[place]], row * found.strides[0])
+                    if row is not None:
+                        os.preadv(file.fileno(), [found[place]], row * found.strides[0])
         return found.astype(np.float32)
 
     def _file(self, encoder: str) -> tuple[int, int, Path]:
@@ -187,7 +201,7 @@ class Profiles(Catalogue):
 
 
 def _stacked(encoder: str, profiles: Sequence[Profile]) -> np.ndarray:
-    """The embeddings of `profiles` as rows of a file."""
+    """The embeddings of `profiles` as rows of a file; what was not finite is nan."""
     for row in profiles:
         shape, expected = np.shape(row.embedding), np.shape(profiles[0].embedding)
         if len(shape) != 1 or shape != expected or not shape[0]:
@@ -196,12 +210,8 @@ def _stacked(encoder: str, profiles: Sequence[Profile]) -> np.ndarray:
                 "one row of numbers, as many as for other clips; name another encoder in "
                 "embedding.encoder"
             )
-        if not np.isfinite(row.embedding).all():
-            raise WorkspaceError(
-                f"the embedding of {row.utterance_id} by {encoder} has values that are not finite; "
-                "listen to that clip, and name another encoder in embedding.encoder if it is sound"
-            )
     stacked = np.stack([row.embedding for row in profiles])
+    stacked[np.isinf(stacked)] = np.nan  # else it would be clipped to a number
     return stacked.clip(-LARGEST, LARGEST).astype(EMBEDDING_TYPE)
 
 

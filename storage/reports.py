@@ -31,12 +31,16 @@ class Reports(Profiles):
     def answers(self, encoder: str) -> list[Answer]:
         """Every labelled utterance of the query batches, by round and rank.
 
-        The hypothesis is that of the checkpoint which was in use when the batch was chosen.
+        The hypothesis is that of the checkpoint which was in use when the batch was chosen, and
+        `trusted` what that selection made of it.
         """
         columns = ", ".join(f"h.{name}" for name in HYPOTHESIS_COLUMNS)
         rows = self.db.execute(
+            "WITH doubted AS MATERIALIZED (SELECT round FROM selections "
+            "WHERE json_extract(facts, '$.trusted') = 0) "
             "SELECT b.utterance_id, b.round, b.arm, u.language, u.duration_s, l.text, l.verdict, "
-            f"{DECIDING_LEAD_TIME_S}, {columns} FROM query_batches b "
+            f"{DECIDING_LEAD_TIME_S}, b.round NOT IN (SELECT round FROM doubted), {columns} "
+            "FROM query_batches b "
             "JOIN labels l ON l.utterance_id = b.utterance_id "
             "JOIN utterances u ON u.id = b.utterance_id JOIN rounds r ON r.number = b.round "
             "LEFT JOIN hypotheses h ON h.checkpoint_id = r.checkpoint_id "
@@ -55,9 +59,12 @@ class Reports(Profiles):
                 None if heard[0] is None else hypothesis_of(heard),
                 profiles.get(id_),
                 lead_s,
+                bool(trusted),
             )
-            for id_, number, arm, language, duration_s, text, verdict, lead_s, *heard in rows
-        ]
+            for (
+                id_, number, arm, language, duration_s, text, verdict, lead_s, trusted, *heard
+            ) in rows
+        ]  # fmt: skip
 
     def curve_points(self) -> list[CurvePoint]:
         """What each round's candidate reached on each evaluation set, and with how many labels.

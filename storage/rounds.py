@@ -32,6 +32,9 @@ class Rounds(Promotions):
     def last_round(self) -> Round | None:
         return self._round("ORDER BY number DESC LIMIT 1")
 
+    def last_recorded_round(self) -> Round | None:
+        return self._round("WHERE stage IS NULL ORDER BY number DESC LIMIT 1")
+
     def _round(self, where: str) -> Round | None:
         rows = self.db.execute(f"SELECT {ROUND_COLUMNS} FROM rounds {where}").fetchall()
         return Round(*rows[0]) if rows else None

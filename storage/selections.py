@@ -23,7 +23,8 @@ class Selections(Database):
         """Keep a round's batch, how it was chosen, and what was held back.
 
         Of every gated utterance the newest reason is kept. What this selection lets through loses
-        its own; what is in a batch keeps it, for the answer tells whether the gate was right.
+        its own; what was asked about in spite of its gate keeps it, for the answer tells whether
+        the gate was right. A round's selection may be kept again as long as its batch is empty.
         """
         with self.transaction():
             self.db.table("query_batches").insert_all(
@@ -31,6 +32,10 @@ class Selections(Database):
             )
             self._put_all(
                 "selections", ("round", "facts"), [(round_number, as_json(selection.facts))]
+            )
+            self.db.execute(
+                "DELETE FROM gated WHERE utterance_id NOT IN "
+                "(SELECT utterance_id FROM query_batches WHERE arm = 'explored')"
             )
             self._put_all(
                 "gated",
@@ -40,11 +45,13 @@ class Selections(Database):
                     for row in sorted(selection.gated, key=lambda row: row.utterance_id)
                 ),
             )
-            self.db.execute(
-                "DELETE FROM gated WHERE round <> ? "
-                "AND utterance_id NOT IN (SELECT utterance_id FROM query_batches)",
-                [round_number],
-            )
+
+    def arms(self, round_number: int) -> set[str]:
+        """The arms that a round's batch has clips of."""
+        rows = self.db.execute(
+            "SELECT DISTINCT arm FROM query_batches WHERE round = ?", [round_number]
+        )
+        return {row[0] for row in rows}
 
     def release(self, name: str, reason: str) -> str:
         """Have no gate hold back the utterance with this id, or the only one whose id begins so.

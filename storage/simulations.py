@@ -51,7 +51,8 @@ class Simulations(Database):
                 changed = sorted(key for key in old | new if old.get(key) != new.get(key))
                 raise WorkspaceError(
                     f"the simulation {name!r} was begun with other settings ({', '.join(changed)}"
-                    " differ); set them back, or give this one another name"
+                    " differ), and their points would not compare; set them back, or give this one "
+                    "another name"
                 )
 
     def finish_simulation(self, name: str) -> None:

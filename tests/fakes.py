@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from al_loop.records import (
     Source,
     SourceKind,
     Split,
+    Stage,
     Task,
     Utterance,
     Verdict,
@@ -70,7 +71,7 @@ class FakeRecognizer:
 
     progress: what one training adds to the skill; below zero the model unlearns. base_failure,
     failure: what `create_base` and `train` raise, if anything. trainings: what `train` was called
-    with.
+    with. quiet, shapeless: ids of clips that are too quiet, and that have no embedding.
     """
 
     def __init__(self, root: Path) -> None:
@@ -79,6 +80,8 @@ class FakeRecognizer:
         self.base_failure: BaseException | None = None
         self.failure: BaseException | None = None
         self.trainings: list[Training] = []
+        self.quiet: set[str] = set()
+        self.shapeless: set[str] = set()
 
     def create_base(self, folder: Path) -> Mapping[str, Any]:
         if self.base_failure:
@@ -98,7 +101,15 @@ class FakeRecognizer:
         self, checkpoint: str, encoder: str, related: Collection[str]
     ) -> Callable[[Sequence[Utterance]], list[Profile]]:
         assert self._skill(checkpoint) == 0, "profiles are the untrained checkpoint's"
-        return lambda block: [sound(row.id) for row in block]
+        return lambda block: [self._profile(row.id) for row in block]
+
+    def _profile(self, utterance_id: str) -> Profile:
+        found = sound(utterance_id)
+        if utterance_id in self.quiet:
+            found = replace(found, loudness_dbfs=-90.0)
+        if utterance_id in self.shapeless:
+            found = replace(found, embedding=np.full_like(found.embedding, np.nan))
+        return found
 
     def doubter(
         self, checkpoint: str, doubt: Doubt
@@ -248,7 +259,9 @@ class World:
             values[name] |= section
         self.settings = Settings.model_validate(values)
 
-    def advance(self, close: bool = False, insist: bool = False) -> Outcome:
+    def advance(
+        self, close: bool = False, insist: bool = False, until: Stage | None = None
+    ) -> Outcome:
         """One call of `al-loop round`: nothing is kept from the call before but the store."""
         return Loop(
             self.settings,
@@ -258,7 +271,7 @@ class World:
             lambda: self.oracle,
             settle,
             self.said.append,
-        ).advance(close, insist)
+        ).advance(close, insist, until)
 
     def batch(self, round_number: int) -> list[str]:
         """The utterances that a round asks about, most valuable first."""

@@ -225,8 +225,8 @@ def test_the_status_of_an_empty_workspace_is_five_lines(store: Store) -> None:
 def test_the_status_of_a_waiting_round_is_five_lines(world: World) -> None:
     first, second, *others = run(world.store.workspace, "status").stdout.splitlines()
     assert first == "round:    1, at pull"
-    assert second == "waits:    for annotators: 0 of 6 tasks are answered, it goes on at 90%"
-    assert others[0].startswith("data:     8 clips (0.2 min) in the pool, 0 labelled (0.0 min)")
+    assert second == "waits:    for annotators: 0 of 5 tasks are answered, it goes on at 90%"
+    assert others[0].startswith("data:     9 clips (0.2 min) in the pool, 0 labelled (0.0 min)")
     rates = r"WER \(%\):  held_out \d+\.\d \(\d+\.\d to \d+\.\d\), of round-000-[0-9a-f]{12}$"
     assert re.match(rates, others[1])
     assert others[2:] == ["failure:  none"]
@@ -259,7 +259,7 @@ def test_a_waiting_round_has_nothing_to_mail(label_studio: LabelStudio, world: W
 
 def test_a_waiting_round_says_so_when_asked(label_studio: LabelStudio, world: World) -> None:
     result = run(world.store.workspace, "round", "--verbose")
-    assert "round 1 waits for annotators: 0 of 6 tasks are answered" in result.stdout
+    assert "round 1 waits for annotators: 0 of 5 tasks are answered" in result.stdout
 
 
 def test_a_round_that_finds_another_one_at_work_has_nothing_to_mail(world: World) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 from filelock import FileLock
 
-from al_loop.cli import main
+from al_loop.acquisition.gates import DESCRIPTIONS
+from al_loop.cli import GATES, _processes, main
+from al_loop.config import Settings
 from storage.store import Store
 from storage.workspace import Workspace
 
@@ -43,9 +48,7 @@ def test_gated_clips_are_listed_with_value_and_limit_and_let_through(world: Worl
     count, *clips = run(workspace, "gates", "list", "--limit", "3").stdout.splitlines()
     assert re.match(r"too_long_text: \d+ clips, \d\.\d min$", count)
     assert len(clips) == 3
-    found = re.match(
-        r"  ([0-9a-f]{12}) \d\.\d s, too_long_text (\d+\.?\d*), limit 30; ", clips[0]
-    )
+    found = re.match(r"  ([0-9a-f]{12}) \d\.\d s, too_long_text (\d+\.?\d*), limit 30; ", clips[0])
     assert found is not None
     name, rate = found.groups()
     assert float(rate) > 30
@@ -74,12 +77,37 @@ def test_evidence_says_how_the_batch_was_chosen_and_what_it_brought(world: World
     assert re.search(r"control: \d+ clips, ", shown)
     assert "predicted WER: there are too few answers to learn from" in shown
     assert "no answers, so nothing to compare" in run(workspace, "evidence", "0").stdout
-    assert "recorded are 0 to 1" in run(workspace, "evidence", "7").stdout
+    assert_refused(run(workspace, "evidence", "7"), "recorded are 0 to 1: name one of these")
 
 
 def test_arms_without_labels_say_what_is_missing(world: World) -> None:
     world.advance()
     assert_refused(run(world.store.workspace, "arms"), "control")
+    assert world.store.silence_utterances() == []  # it plans before it brings anything in
+
+
+def test_a_gate_is_one_that_there_is(world: World) -> None:
+    assert set(GATES) == set(DESCRIPTIONS)
+    assert_refused(run(world.store.workspace, "gates", "list", "--gate", "silnce"), "silnce")
+    assert run(world.store.workspace, "gates", "list", "--gate", "quiet").exit_code == 0
+
+
+def test_a_replay_is_advanced_by_one_process_at_a_time(world: World) -> None:
+    root = world.store.workspace.root
+    program = "import sys, al_loop.cli as cli; cli.REPLAY_ENDS_S = 0.0; cli.main(sys.argv[1:])"
+    # a process of its own whose standard input stays open, for it ends when that does
+    with (
+        FileLock(root / "replay.lock"),
+        subprocess.Popen(
+            [sys.executable, "-c", program, "replay", str(root)],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
+        assert process.stderr is not None
+        assert "another process is at work on this replay" in process.stderr.read()
+    assert process.returncode == 1
 
 
 def test_a_simulation_says_how_much_data_it_needs(world: World, tmp_path: Path) -> None:
@@ -90,3 +118,9 @@ def test_a_simulation_says_how_much_data_it_needs(world: World, tmp_path: Path) 
     assert not (tmp_path / "x").exists()
     strategies = run(workspace, "simulate", "--strategies", "entropy", "--budget-s", "1")
     assert_refused(strategies, "entropy", "mean_token_entropy")
+
+
+@pytest.mark.parametrize(("device", "count"), [("cpu", os.cpu_count()), ("cuda", 1)])
+def test_replays_share_cores_but_no_gpu(world: World, device: str, count: int) -> None:
+    settings = Settings.model_validate({"model": {"device": device}})
+    assert _processes(world.store.workspace, settings) == count

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from al_loop.evidence import CHUNK, longest_lead_s, round_report
+from al_loop.evidence import longest_lead_s, round_report
 from al_loop.evidence_lines import lines
+from al_loop.evidence_sums import CHUNK
 from al_loop.records import Answer, Arm, CurvePoint, Hypothesis, Verdict
 
 TEXT = "бир эки үч төрт беш алты жети сегиз тогуз он"
@@ -193,3 +194,40 @@ def test_the_learning_curve_is_part_of_the_report() -> None:
     curve = report(ROUND, number=2, points=points)["curve"]
     assert [row["round"] for row in curve["points"]] == [0, 1, 2]
     assert curve["advice"]["verdict"] == "keep_labelling"
+
+
+def test_arms_that_are_alike_in_every_round_are_alike_in_all() -> None:
+    """The control arm's share falls while there is ever less to find: Simpson's paradox."""
+    rows = [
+        answer(arm, errors, number, lead_time_s=10.0 + 2 * errors)
+        for number, errors, acquired, control in ((1, 8, 50, 50), (2, 2, 90, 10))
+        for arm, count in (("acquired", acquired), ("control", control))
+        for _ in range(count)
+    ]
+    found = report(rows, number=2)["all"]
+    assert found["difference"]["wer"] == pytest.approx(0)
+    assert found["difference"]["edits_per_minute"] == pytest.approx(0)
+    assert found["saved"]["minutes"] == pytest.approx(0)
+
+
+def test_rounds_add_up() -> None:
+    later = [replace(row, round=2) for row in ROUND]
+    first, both = report(ROUND)["all"], report([*ROUND, *later], number=2)["all"]
+    assert both["difference"]["wer"] == pytest.approx(first["difference"]["wer"])
+    assert both["saved"]["minutes"] == pytest.approx(2 * first["saved"]["minutes"])
+
+
+def test_arms_of_different_rounds_are_not_compared() -> None:
+    rows = [*ROUND[:8], *(replace(row, round=2) for row in ROUND[8:])]
+    found = report(rows, number=2)["all"]
+    assert found["difference"]["wer"] is None
+    assert found["saved"]["minutes"] is None
+    assert "compared within rounds" in found["saved"]["reason"]
+    assert "compared within rounds" in found["difference"]["wer_reason"]
+
+
+def test_what_is_within_noise_is_said_to_be() -> None:
+    alike = [replace(row, arm=arm) for row in ROUND[:8] for arm in ("acquired", "control")]
+    said = [row for row in lines(report(alike)) if "no difference beyond noise" in row]
+    assert len(said) == 3
+    assert not [row for row in lines(report(ROUND)) if "beyond noise" in row]

@@ -34,8 +34,9 @@ ROOMS = {
     "al_loop.promotion numpy",
     "al_loop.acquisition": "al_loop.acquisition al_loop.config al_loop.metrics al_loop.text jiwer "
     "numpy scipy sklearn threadpoolctl",
-    "al_loop.evidence": "al_loop.evidence_lines al_loop.metrics al_loop.stopping al_loop.text "
-    "numpy",
+    "al_loop.evidence": "al_loop.evidence_lines al_loop.evidence_sums al_loop.metrics "
+    "al_loop.stopping al_loop.text numpy",
+    "al_loop.evidence_sums": "numpy",
     "al_loop.evidence_lines": "",
     "al_loop.stopping": "al_loop.learning_curve numpy",
     "al_loop.learning_curve": "numpy",
@@ -44,7 +45,7 @@ ROOMS = {
     "al_loop.arms_plan": "al_loop.config al_loop.leakage al_loop.manifest al_loop.ports numpy",
     "al_loop.simulate": "al_loop.simulation al_loop.config",
     "al_loop.simulation": "al_loop.simulation al_loop.acquisition al_loop.config al_loop.metrics "
-    "altair numpy scipy tomli_w",
+    "al_loop.text altair numpy scipy tomli_w",
     "al_loop.manifest": "al_loop.config al_loop.mixture",
     "al_loop.mixture": "al_loop.config numpy",
     "al_loop.text": "al_loop.numerals",

@@ -6,9 +6,18 @@ import numpy as np
 import pytest
 
 from al_loop.evidence_lines import curve_lines
-from al_loop.learning_curve import fit, forecast, marginal, measured, recent, why_no_fit
+from al_loop.learning_curve import (
+    LUCK,
+    Measured,
+    fit,
+    forecast,
+    marginal,
+    measured,
+    recent,
+    why_no_fit,
+)
 from al_loop.records import CurvePoint
-from al_loop.stopping import curve_report
+from al_loop.stopping import advise, curve_report
 
 SD = 0.01
 
@@ -101,8 +110,9 @@ def test_recent_gain_is_the_slope_in_points_an_hour() -> None:
     gain = recent(measured(points([0.5, 0.4]), "ky"))
     assert gain is not None
     assert gain.points_per_h == pytest.approx(20)
-    # the sd of a difference of two over half an hour
-    assert gain.high - gain.points_per_h == pytest.approx(1.96 * 100 * SD * 2**0.5 / 0.5, rel=1e-3)
+    # the sd of a difference of two over half an hour, by the test clips and by luck
+    sd = np.sqrt(2 * SD**2 + LUCK**2 * (0.5**2 + 0.4**2))
+    assert gain.high - gain.points_per_h == pytest.approx(1.96 * 100 * sd / 0.5, rel=1e-3)
     assert gain.rounds == (0, 1)
 
 
@@ -134,7 +144,7 @@ def test_a_round_that_lacks_a_set_does_not_compare() -> None:
 @pytest.mark.parametrize(
     ("wers", "verdict", "words"),
     [
-        ([0.5, 0.4, 0.33, 0.28], "keep_labelling", "rounds 0 to 3 gained 14.6 points"),
+        ([0.5, 0.4, 0.33, 0.28], "keep_labelling", "rounds 0 to 3 gained 14."),
         ([0.5, 0.4], "keep_labelling", "over 99% sure that it is a gain"),
         ([0.4, 0.395], "too_early", "two rounds make no curve"),
         ([0.5, 0.3, 0.3, 0.305, 0.3], "consider_stopping", "within noise"),
@@ -160,3 +170,55 @@ def test_noise_alone_seldom_raises_an_alarm() -> None:
     verdicts = [report(list(0.35 + rng.normal(0, SD, 6)))["advice"]["verdict"] for _ in range(60)]
     assert verdicts.count("consider_stopping") >= 52
     assert verdicts.count("look_at_the_data") <= 2
+
+
+@pytest.mark.parametrize("rounds", [3, 4, 6])
+def test_luck_of_trainings_alone_seldom_raises_an_alarm(rounds: int) -> None:
+    rng = np.random.default_rng(rounds)
+    verdicts = [
+        advise(
+            [
+                Measured(number, number / 2, 0.3 + rng.normal(0, 0.01), 0.003)
+                for number in range(rounds)
+            ],
+            None,
+            0.5,
+        ).verdict
+        for _ in range(300)
+    ]
+    assert verdicts.count("keep_labelling") <= 18
+    assert verdicts.count("look_at_the_data") <= 18
+
+
+def test_scatter_beyond_luck_is_noise_too() -> None:
+    calm, wild = (
+        recent([Measured(number, number / 2, wer, 0.003) for number, wer in enumerate(wers)])
+        for wers in ([0.4, 0.37, 0.34, 0.31], [0.4, 0.3, 0.41, 0.31])
+    )
+    assert calm is not None
+    assert wild is not None
+    assert wild.high - wild.low > 2 * (calm.high - calm.low)
+    assert calm.low > 0 > wild.low
+
+
+def test_few_rounds_speak_softly() -> None:
+    three, four = (report([0.5, 0.4, 0.33, 0.28][:count])["advice"] for count in (3, 4))
+    assert three["verdict"] == four["verdict"] == "keep_labelling"
+    assert three["text"].endswith(
+        "that is by 3 rounds only, and another training may say otherwise"
+    )
+    assert "only" not in four["text"]
+
+
+def test_a_loss_without_further_labels_is_a_loss() -> None:
+    found = report([0.5, 0.4, 0.3, 0.6, 0.6, 0.6, 0.6], hours=[0, 0.5, 1, 1, 1, 1, 1])
+    assert found["advice"]["verdict"] == "look_at_the_data"
+    found = report([0.5, 0.4, 0.3, 0.6], hours=[1, 1, 1, 1])
+    assert found["advice"]["verdict"] == "look_at_the_data"
+
+
+def test_recent_gain_reaches_back_to_different_hours() -> None:
+    gain = recent(measured(points([0.6, 0.3, 0.3, 0.3, 0.3], hours=[0, 1, 1, 1, 1]), "ky"))
+    assert gain is not None
+    assert gain.rounds == (0, 4)
+    assert gain.points_per_h == pytest.approx(30)

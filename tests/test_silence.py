@@ -70,7 +70,7 @@ def test_taken_in_once_and_closed_to_the_pool(store: Store) -> None:
 
 
 def heard(text: str) -> Hypothesis:
-    return Hypothesis("a", text, 1, 0.0, 0.0, 0.0, 1.0, np.zeros(2))
+    return Hypothesis("a", text, 1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
 
 
 def silent(name: str, source: str = "room") -> Utterance:

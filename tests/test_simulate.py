@@ -1,9 +1,12 @@
 """Simulations through the real rounds and stores, each replay in a process of its own."""
 
+import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +16,19 @@ from al_loop.config import Settings, load_settings
 from al_loop.errors import AlLoopError, ConfigError, WorkspaceError
 from al_loop.records import Source, Stage
 from al_loop.simulate import simulate
-from al_loop.simulation.material import Material
-from al_loop.simulation.points import Point
+from al_loop.simulation.material import Material, kept
+from al_loop.simulation.oracle import read_replies
+from al_loop.simulation.points import Point, correlation
 from al_loop.simulation.processes import Processes
-from al_loop.simulation.replay import read_plan
+from al_loop.simulation.replay import read_plan, write_plan
 from al_loop.simulation.replay import replay as advance
-from al_loop.simulation.settings import Simulation, detached, strategy_settings
+from al_loop.simulation.settings import (
+    Simulation,
+    detached,
+    identity,
+    source_hash,
+    strategy_settings,
+)
 from storage.queries import Reader
 from storage.store import Store
 from storage.workspace import Workspace
@@ -35,7 +45,7 @@ class Here:
     def __init__(self, say: Callable[[str], None]) -> None:
         self.say = say
 
-    def run(self, folder: Path, until: Stage | None, label: str) -> None:
+    def run(self, folder: Path, until: Stage | None, label: str, beside: int) -> None:
         loop = loop_of(folder, lambda line: self.say(f"{label}: {line}"))
         advance(loop, folder, until)
         loop.store.close()  # type: ignore[attr-defined]
@@ -190,6 +200,8 @@ def test_another_simulation_does_not_take_the_name(finished: Finished) -> None:
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
+        ({"strategies": ("random", "")}, ConfigError, "got an empty name, expected some of"),
+        ({"strategies": ()}, ConfigError, "got none, expected some of"),
         ({"strategies": ("random", "luck")}, ConfigError, "luck.*expected some of default, random"),
         ({"rounds": 9}, WorkspaceError, "9 rounds of 8 s need 72 s"),
         ({"start_s": 0.0}, WorkspaceError, "nothing to train on"),
@@ -204,10 +216,119 @@ def test_what_cannot_be_replayed_is_refused_at_once(
     assert not (store.workspace.root / "simulations").exists()
 
 
+SMALL = Simulation("trial", ("random",), 1, 1, 8.0, 4.0)
+
+
 def test_kept_checkpoints_are_kept(store: Store) -> None:
-    run(store, Simulation("trial", ("random",), 1, 1, 8.0, 4.0, keep_checkpoints=True))
+    run(store, replace(SMALL, keep_checkpoints=True))
+    with pytest.raises(WorkspaceError, match="keep_checkpoints"):
+        run(store, SMALL)  # to look at it again
     folder = replay(store, 0, "random") / "checkpoints"
     assert sorted(path.name[:9] for path in folder.iterdir()) == ["base", "round-000", "round-001"]
+
+
+def test_a_strategy_named_twice_is_replayed_once(store: Store) -> None:
+    once = run(store, SMALL)
+    said: list[str] = []
+    twice = replace(SMALL, name="twice", strategies=("random", "random"), processes=2)
+    assert run(store, twice, said=said) == once
+    assert len([line for line in said if ": done, " in line]) == 1
+
+
+class Cut(BaseException):
+    """The end of a process while it deletes."""
+
+
+def test_a_start_that_is_half_deleted_stands_in_nobodys_way(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delete = shutil.rmtree
+
+    def half(path: Path, ignore_errors: bool = False) -> None:
+        if Path(path).name.startswith("start") and Path(path).exists():
+            (Path(path) / "replay.json").unlink()
+            raise Cut
+        delete(path, ignore_errors)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", half)
+        with pytest.raises(Cut):
+            run(store, SMALL)
+    found = run(store, replace(SMALL, strategies=("random", "margin")))
+    assert {row.strategy for row in found} == {"random", "margin"}
+    assert not list((store.workspace.root / "simulations").rglob("start*"))
+
+
+def test_points_of_older_code_are_refused(store: Store) -> None:
+    run(store, SMALL)
+    ((name, settings),) = store.db.execute("SELECT name, settings FROM simulations").fetchall()
+    older = json.loads(settings) | {"al-loop's code": "0" * 64}
+    store.db.execute("UPDATE simulations SET settings = ?", [json.dumps(older)])
+    with pytest.raises(WorkspaceError, match=r"al-loop's code differ.*another name"):
+        run(store, SMALL)
+    assert json.loads(settings)["al-loop's version"] == version("al-loop")
+    assert name == "trial"
+
+
+def test_the_code_has_a_hash(tmp_path: Path) -> None:
+    (tmp_path / "round.py").write_text("pass")
+    before = source_hash(tmp_path)
+    (tmp_path / "round.py").rename(tmp_path / "rounds.py")
+    renamed = source_hash(tmp_path)
+    source_hash.cache_clear()
+    assert source_hash(tmp_path) != before
+    assert renamed == before  # within a process it is what the process began with
+
+
+def test_settings_that_points_do_not_depend_on_may_change() -> None:
+    values = CHEAP.model_dump()
+    values["evaluate"]["bootstrap_samples"] = 177
+    values["train"]["processes"] = 2
+    given = material()
+    changed = identity(SMALL, Settings.model_validate(values), given)
+    assert changed == identity(SMALL, CHEAP, given)
+
+
+def test_a_simulation_stays_with_what_was_labelled_when_it_began(store: Store) -> None:
+    folder = store.workspace.root / "simulations" / "trial"
+    said: list[str] = []
+    assert kept(folder, material(), said.append) == material()
+    points = run(store, SMALL)
+    later = kept(folder, material(labelled=33), said.append)
+    assert later.id == material().id
+    assert [line for line in said if "3 labels came" in line] == said
+    assert run(store, SMALL, given=later) == points
+
+
+@pytest.mark.parametrize("stage", ["record", "open"])
+def test_what_was_killed_often_may_begin_again(store: Store, stage: str) -> None:
+    """In the last stage of a round, and before the first of the next one."""
+    run(store, replace(SMALL, keep_checkpoints=True))
+    folder = replay(store, 0, "random")
+    replayed = Store(Workspace.open(folder))
+    rounds = 1 if stage == "record" else 2
+    if stage == "record":
+        replayed.db.execute("UPDATE rounds SET stage = 'record' WHERE number = 1")
+    for _ in range(50):
+        replayed.start_stage(rounds, stage, "{}")
+    replayed.close()
+    write_plan(replace(read_plan(folder), rounds=rounds), folder)
+    advance(loop_of(folder, [].append), folder)
+    last = Store(Workspace.open(folder)).last_round()
+    assert last is not None
+    assert (last.number, last.stage) == (rounds, None)
+
+
+def test_scores_that_are_not_trusted_have_no_correlation(store: Store) -> None:
+    run(store, replace(SMALL, strategies=("mean_token_entropy",), keep_checkpoints=True))
+    loop = loop_of(replay(store, 0, "mean_token_entropy"))
+    replies = read_replies(store.workspace.root / "simulations" / "trial" / "replies.json")
+    loop.advance(insist=True, until="select")
+    assert correlation(loop, replies)["spearman"] == pytest.approx(1.0)
+    values = loop.settings.model_dump()
+    values["select"]["cold_start_wer"] = 1e-6
+    loop.settings = Settings.model_validate(values)
+    assert correlation(loop, replies)["spearman"] is None
 
 
 def test_the_default_is_what_the_workspace_says(tmp_path: Path) -> None:

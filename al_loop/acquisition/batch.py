@@ -26,7 +26,8 @@ class Shortlist:
     """V clips that are compared with one another.
 
     scores: (V,) float64, finite. rates: (V,) float64, the word errors that each word of a clip is
-    expected to hold, or anything in proportion. words, costs: (V,) float64 above 0. embeddings:
+    expected to hold, or anything in proportion. words: (V,) float64 above 0, as are costs, in what
+    the budget is in, and effort_s, the seconds that an annotator is expected to need. embeddings:
     (V, D) float32 of length 1, or 0 where there is none. covered: (V,) float64, the largest cosine
     with what is labelled or asked about already; known: (V,) float64, the sum of all their squares.
     speakers, sources: (V,) codes.
@@ -36,6 +37,7 @@ class Shortlist:
     rates: np.ndarray
     words: np.ndarray
     costs: np.ndarray
+    effort_s: np.ndarray
     embeddings: np.ndarray
     covered: np.ndarray
     known: np.ndarray
@@ -46,12 +48,12 @@ class Shortlist:
 @dataclass(frozen=True, slots=True)
 class Acquired:
     """chosen: rows of the short list, first choice first. duplicates: rows that were passed over,
-    with the cosine to the chosen clip that each was too close to. beyond_quota: how many of the
-    chosen, the last ones, no quota would have allowed."""
+    with the cosine to the chosen clip that each was too close to. refused: rows that a quota did
+    not allow, the best first."""
 
     chosen: Sequence[int]
     duplicates: dict[int, float]
-    beyond_quota: int
+    refused: Sequence[int]
 
 
 Chooser = Callable[[Shortlist], "Greedy"]
@@ -78,7 +80,7 @@ class HighestScores(Greedy):
 
 
 class FarthestFirst(Greedy):
-    """k-center: the clip that is farthest from all that is chosen or known, by worth for its cost.
+    """k-center: the clip farthest from all that is chosen or known, by worth for its time.
 
     Gonzalez (Theoretical Computer Science 38, 1985); for active learning Sener and Savarese
     (arXiv 1708.00489). The distance is 1 less the cosine; its weight is ours.
@@ -87,7 +89,7 @@ class FarthestFirst(Greedy):
     def __init__(self, short: Shortlist) -> None:
         super().__init__(short)
         self.nearest = short.covered.copy()
-        self.worth = short.rates * short.words / short.costs
+        self.worth = short.rates * short.words / short.effort_s
 
     def order(self) -> Iterator[int]:
         left = np.ones(len(self.worth), bool)
@@ -146,9 +148,9 @@ class FacilityLocation(Greedy):
         self.served = self.served + self.near[row] * self.sizes[row]
 
     def _gain(self, row: int) -> float:
-        """What the clip adds, for its cost."""
+        """What the clip adds, for an annotator's time."""
         more = np.log1p(self.near[row] * self.sizes[row] / self.served)
-        return float(self.weights @ more) / float(self.short.costs[row])
+        return float(self.weights @ more) / float(self.short.effort_s[row])
 
 
 CHOOSERS: dict[str, Chooser] = {
@@ -159,15 +161,19 @@ CHOOSERS: dict[str, Chooser] = {
 
 
 def acquire(
-    short: Shortlist, diversity: str, purse: Purse, max_similarity: float | None
+    short: Shortlist,
+    diversity: str,
+    purse: Purse,
+    max_similarity: np.ndarray | float | None,
+    quotas: bool = True,
 ) -> Acquired:
     """The acquired arm: the best clips, one after another, that `purse` has room for.
 
-    A clip that does not fit is passed over for the next one that does. Quotas bind as long as there
-    is another clip to take; then those that they refused fill what is left of the budget, or a pool
-    of one speaker would make half a batch. max_similarity: a clip closer than this to a chosen one
-    is a duplicate; None takes them.
+    A clip that does not fit is passed over for the next one that does. max_similarity: a clip
+    closer than this to a chosen one is a duplicate, (V,) where clips differ in it; None takes them.
+    quotas: whether they bind.
     """
+    limits = np.broadcast_to(np.inf if max_similarity is None else max_similarity, len(short.costs))
     greedy = CHOOSERS[diversity](short)
     chosen: list[int] = []
     refused: list[int] = []
@@ -175,14 +181,15 @@ def acquire(
     duplicates: dict[int, float] = {}
     cheapest = float(short.costs.min(initial=np.inf))
 
-    def consider(row: int, bound: bool) -> None:
-        nonlocal closest
+    for row in greedy.order():
+        if not purse.holds(cheapest):
+            break
         bill = float(short.costs[row]), int(short.speakers[row]), int(short.sources[row])
-        if max_similarity is not None and closest[row] > max_similarity:
+        if closest[row] > limits[row]:
             duplicates[row] = float(closest[row])
         elif not purse.holds(bill[0]):
-            pass
-        elif bound and not purse.allows(*bill):
+            continue
+        elif quotas and not purse.allows(*bill):
             refused.append(row)
         else:
             purse.spend(*bill)
@@ -190,22 +197,18 @@ def acquire(
             greedy.take(row, cosines)
             closest = np.maximum(closest, cosines)
             chosen.append(row)
-
-    for row in greedy.order():
-        if not purse.holds(cheapest):
-            break
-        consider(row, bound=True)
-    within = len(chosen)
-    for row in list(refused):
-        consider(row, bound=False)
-    return Acquired(chosen, duplicates, len(chosen) - within)
+    return Acquired(chosen, duplicates, refused)
 
 
-def control_arm(order: Iterable[int], costs: np.ndarray, budget: float, share: float) -> list[int]:
+def control_arm(
+    order: Iterable[int], costs: np.ndarray, budget: float, share: float, rng: np.random.Generator
+) -> list[int]:
     """The first of a random order until their share of the budget is reached.
 
     None is passed over for its length, which would fill the arm with short clips. Only a clip
-    longer than the whole budget, which no arm can hold, is.
+    longer than the whole budget, which no arm can hold, is. Where the share has not even room for
+    the first clip, the arm is that clip with the probability that it has room for, or empty: over
+    many batches a small budget has its share too.
     """
     chosen: list[int] = []
     spent = 0.0
@@ -214,6 +217,9 @@ def control_arm(order: Iterable[int], costs: np.ndarray, budget: float, share: f
             break
         if costs[index] > budget:
             continue
+        room = share * budget / float(costs[index])
+        if not chosen and room < 1 and rng.random() >= room:
+            break
         if spent + costs[index] > budget:
             break
         chosen.append(int(index))
@@ -245,6 +251,13 @@ def explored_arm(
             room -= float(costs[index])
         left -= float(costs[index])
     return chosen
+
+
+def in_turns(groups: Sequence[Sequence[int]], rng: np.random.Generator) -> Iterator[int]:
+    """All of all groups in a random order in which every group that is left is as likely as any."""
+    left = [rng.permutation(np.array(group, np.int64)).tolist() for group in groups]
+    while left := [group for group in left if group]:
+        yield left[int(rng.integers(len(left)))].pop()
 
 
 def interleave(

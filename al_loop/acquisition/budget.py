@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+import numpy as np
+
 NOBODY = -1
 """The code of an unknown speaker, whom no quota binds."""
 TINY = 1e-9
@@ -36,6 +38,11 @@ class Purse:
         if speaker != NOBODY and spoken and spoken + cost > self.speaker_limit + self.slack:
             return False
         return not taken or taken + cost <= self.source_limit + self.slack
+
+    def open_to(self, costs: np.ndarray, speakers: np.ndarray, sources: np.ndarray) -> np.ndarray:
+        """(N,) bool: which of N clips the quotas allow, each by itself."""
+        bills = zip(costs.tolist(), speakers.tolist(), sources.tolist(), strict=True)
+        return np.array([self.allows(*bill) for bill in bills], dtype=bool)
 
     def spend(self, cost: float, speaker: int, source: int) -> None:
         """Spend `cost`, whatever there is room for: the control arm asks no quota."""

@@ -138,8 +138,8 @@ def _learned(rule: Rule, default: float, answers: Sequence[Answer]) -> float:
 def _value(rule: Rule, answer: Answer) -> float | None:
     if rule in PROFILE_RULES:
         value = None if answer.profile is None else getattr(answer.profile, rule.statistic)
-    elif answer.hypothesis is None:
-        value = None
+    elif answer.hypothesis is None or not answer.trusted:
+        value = None  # untrained checkpoints loop on speech that is easy to write down
     elif rule.statistic == "characters_per_s":
         value = len(answer.hypothesis.text) / answer.duration_s
     else:

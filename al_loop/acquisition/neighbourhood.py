@@ -70,13 +70,17 @@ class Neighbourhood:
         if self.limits is None:
             return Seen(place, covered, known, np.ones(len(rows))), kept
         rejected, usable = rejected_share(place, self.verdicts)
-        free = np.isin(self.pool.ids[rows], self.released)
+        free = self.is_released(rows)
         for gate, values in ((DUPLICATE, covered), (LIKE_REJECTED, rejected)):
             held = kept & ~free & (values > self.limits[gate])
             kept &= ~held
             for row, value in zip(rows[held].tolist(), values[held].tolist(), strict=True):
                 self.hold(row, gate, value)
         return Seen(place, covered, known, usable), kept
+
+    def is_released(self, rows: np.ndarray) -> np.ndarray:
+        """(n,) bool: which of these rows no gate may hold back."""
+        return np.isin(self.pool.ids[rows], self.released)
 
     def hold(self, row: int, gate: str, value: float) -> None:
         """Remember that a gate holds this row back; the first one counts."""
@@ -93,7 +97,13 @@ class Neighbourhood:
 
 
 def _verdicts(space: Space, answers: Sequence[Answer]) -> Verdicts:
-    heard = [row for row in answers if row.profile is not None and row.verdict != "skipped"]
+    heard = [
+        row
+        for row in answers
+        if row.profile is not None
+        and row.verdict != "skipped"
+        and np.isfinite(row.profile.embedding).all()
+    ]
     raw = np.array([row.profile.embedding for row in heard if row.profile], np.float32)
     rejected = np.array([row.verdict is not None for row in heard], bool)
     return Verdicts(space.place(raw), rejected)

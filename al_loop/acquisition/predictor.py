@@ -13,14 +13,20 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import nnls
-from scipy.stats import rankdata
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.isotonic import IsotonicRegression
 from threadpoolctl import threadpool_limits
 
-from al_loop.acquisition.functions import FUNCTIONS, WORST_WER, Evidence, Statistics
-from al_loop.metrics import count_errors
+from al_loop.acquisition.functions import (
+    FUNCTIONS,
+    WORST_WER,
+    Evidence,
+    Statistics,
+    capped_error_rate,
+)
+from al_loop.acquisition.quality import calibration, correlation, lead_over, on_control
 from al_loop.records import Answer, Hypothesis
+from al_loop.text import normalise
 
 FEWEST = 12
 """Answers below which nothing is fitted. Ours."""
@@ -29,8 +35,8 @@ MANY = 200
 FOLDS = 5
 REPEATS = 4
 """Times that few answers are dealt into folds; how they fall would decide otherwise."""
-FEWEST_TO_CORRELATE = 5
-BINS = 5
+ENOUGH_CONTROL = 30
+"""Answers of the control arm from which on they alone decide who ranks. Ours."""
 HALF_LIFE = 2.0
 """Rounds after which an answer weighs half: it is about an older checkpoint. Ours."""
 STIFFNESS = 10.0
@@ -55,7 +61,7 @@ Model = Callable[[np.ndarray], np.ndarray]
 @dataclass(frozen=True, slots=True)
 class Predictor:
     """What was learned. quality: JSON, see `fit`. took_over: it orders clips better than the
-    fallback does, so it is the one to rank by."""
+    fallback does, beyond doubt, so it is the one to rank by."""
 
     model: Model
     quality: Mapping[str, Any]
@@ -71,15 +77,30 @@ class Predictor:
         return found
 
 
-def fit(answers: Sequence[Answer], fallback: str, rng: np.random.Generator) -> Predictor | None:
-    """The predictor, or None with fewer than `FEWEST` labels whose hypothesis is known.
+def fit(
+    answers: Sequence[Answer],
+    fallback: str,
+    rng: np.random.Generator,
+    number: int | None = None,
+) -> Predictor | None:
+    """The predictor, or None with fewer than `FEWEST` labels whose hypothesis is to be trusted.
+
+    number: the round that is chosen for, by default the one after the newest answer's; an answer's
+    weight is by the rounds in between.
+
+    It takes over when the 95% interval of its rank correlation less the fallback's lies above 0: a
+    tie stays with the fallback, which nobody had to learn. The interval is a paired bootstrap of
+    predictions of folds that an answer was not in. What ranked before chose the acquired arm, and
+    so knows no difference there; with `ENOUGH_CONTROL` answers of the control arm, which no score
+    chose, they alone decide. Ours.
 
     quality: {"answers", "method", "rounds": [first, last], "statistics": {name: correlation},
     "out_of_fold": correlation, "mae", "control": the same two on the control arm or None,
-    "fallback": its name and correlation, "took_over", "calibration": [{"answers", "predicted",
-    "true"}]}. A correlation is Spearman's with the true WER, {"value", "low", "high", "answers"},
-    with a 95% interval (Bonett and Wright, Psychometrika 65, 2000), or None where it does not
-    exist. Predictions are those of folds that an answer was not in.
+    "fallback": its name and correlation, "lead": the difference that decides, {"value", "low",
+    "high", "answers", "of": "control arm" or "all arms"}, "took_over", "calibration": [{"answers",
+    "predicted", "true"}]}. A correlation is Spearman's with the true WER, {"value", "low", "high",
+    "answers"}, with a 95% interval (Bonett and Wright, Psychometrika 65, 2000), or None where it
+    does not exist.
     """
     rows = _rows(answers)
     if len(rows) < FEWEST:
@@ -87,22 +108,27 @@ def fit(answers: Sequence[Answer], fallback: str, rng: np.random.Generator) -> P
     doubts = np.array([row.doubts for row in rows])
     wer = np.array([row.wer for row in rows])
     rounds = np.array([row.answer.round for row in rows])
-    weights = 0.5 ** ((rounds.max() - rounds) / HALF_LIFE)
+    newest = rounds.max() if number is None else number - 1
+    weights = 0.5 ** (np.maximum(newest - rounds, 0) / HALF_LIFE)
     learn = _trees if len(rows) >= MANY else _average
     repeats = 1 if len(rows) >= MANY else REPEATS
     held_out = np.zeros(len(rows))
     for fold in [rng.permutation(len(rows)) % FOLDS for _ in range(repeats)]:
-        for number in range(FOLDS):
-            out = fold == number
+        for part in range(FOLDS):
+            out = fold == part
             held_out[out] += learn(doubts[~out], wer[~out], weights[~out])(doubts[out]) / repeats
 
     correlations = {
-        name: _correlation(doubts[:, column], wer) for column, name in enumerate((*DOUBTS, *HINTS))
+        name: correlation(doubts[:, column], wer) for column, name in enumerate((*DOUBTS, *HINTS))
     }
-    own = _correlation(held_out, wer)
+    own = correlation(held_out, wer)
     theirs = correlations.get(fallback)  # random has none
-    took_over = own is not None and own["value"] > (theirs["value"] if theirs else 0.0)
     control = np.array([row.answer.arm == "control" for row in rows])
+    decides = control if control.sum() >= ENOUGH_CONTROL else np.ones(len(rows), bool)
+    names = list(correlations)
+    rival = doubts[:, names.index(fallback)] if fallback in names else np.zeros(len(rows))
+    lead = lead_over(held_out[decides], rival[decides], wer[decides], rng)
+    lead["of"] = "control arm" if decides is control else "all arms"
     quality = {
         "answers": len(rows),
         "method": "boosted trees" if len(rows) >= MANY else "weighted doubts",
@@ -110,12 +136,13 @@ def fit(answers: Sequence[Answer], fallback: str, rng: np.random.Generator) -> P
         "statistics": correlations,
         "out_of_fold": own,
         "mae": float(np.abs(held_out - wer).mean()),
-        "control": _on_control(held_out[control], wer[control]),
+        "control": on_control(held_out[control], wer[control]),
         "fallback": {"name": fallback, "correlation": theirs},
-        "took_over": took_over,
-        "calibration": _calibration(held_out, wer),
+        "lead": lead,
+        "took_over": lead["low"] > 0,
+        "calibration": calibration(held_out, wer),
     }
-    return Predictor(learn(doubts, wer, weights), quality, took_over)
+    return Predictor(learn(doubts, wer, weights), quality, lead["low"] > 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +157,7 @@ def _rows(answers: Sequence[Answer]) -> list[_Row]:
     labelled = [
         (row, row.hypothesis, wer)
         for row in sorted(answers, key=lambda row: row.utterance_id)
-        if row.hypothesis is not None and (wer := _wer(row)) is not None
+        if row.hypothesis is not None and row.trusted and (wer := _wer(row)) is not None
     ]
     statistics = {
         name: np.array([getattr(heard, name) for _, heard, _ in labelled], np.float64)
@@ -149,11 +176,10 @@ MEASURED = tuple(row.name for row in fields(Hypothesis) if row.name not in ("utt
 def _wer(answer: Answer) -> float | None:
     if answer.text is None or answer.hypothesis is None:
         return None
-    try:
-        counts = count_errors(answer.text, answer.hypothesis.text, answer.language)
-    except ValueError:  # a label without a word
+    reference = normalise(answer.text, answer.language)
+    if not reference:  # a label without a word
         return None
-    return min(counts.word_errors / counts.words, WORST_WER)
+    return capped_error_rate(reference, normalise(answer.hypothesis.text, answer.language))
 
 
 def _doubts(statistics: Statistics, duration_s: np.ndarray) -> np.ndarray:
@@ -228,48 +254,3 @@ def _trees(doubts: np.ndarray, wer: np.ndarray, weights: np.ndarray) -> Model:
         return found
 
     return model
-
-
-# -- how good it is --------------------------------------------------------------------------------
-
-
-def spearman(first: np.ndarray, second: np.ndarray) -> float | None:
-    """The rank correlation; None where either is constant or there is too little of them."""
-    if len(first) < FEWEST_TO_CORRELATE or np.ptp(first) == 0 or np.ptp(second) == 0:
-        return None
-    return float(np.corrcoef(rankdata(first), rankdata(second))[0, 1])
-
-
-def _correlation(scores: np.ndarray, wer: np.ndarray) -> dict[str, float] | None:
-    value = spearman(scores, wer)
-    if value is None:
-        return None
-    middle = np.arctanh(np.clip(value, -0.9999, 0.9999))
-    half = 1.96 * np.sqrt((1 + value**2 / 2) / (len(wer) - 3))
-    low, high = np.tanh([middle - half, middle + half]).tolist()
-    return {"value": value, "low": low, "high": high, "answers": len(wer)}
-
-
-def _on_control(predicted: np.ndarray, wer: np.ndarray) -> dict[str, Any] | None:
-    """On the control arm, which no score chose: what chose the others shows in their WER."""
-    if not len(wer):
-        return None
-    return {
-        "answers": len(wer),
-        "spearman": _correlation(predicted, wer),
-        "mae": float(np.abs(predicted - wer).mean()),
-    }
-
-
-def _calibration(predicted: np.ndarray, wer: np.ndarray) -> list[dict[str, float]]:
-    """Equal numbers of answers by rising prediction: what was predicted, what was true."""
-    parts = np.array_split(np.argsort(predicted, kind="stable"), BINS)
-    return [
-        {
-            "answers": len(part),
-            "predicted": float(predicted[part].mean()),
-            "true": float(wer[part].mean()),
-        }
-        for part in parts
-        if len(part)
-    ]

@@ -70,13 +70,16 @@ def _learned(wanted: str, fallback: str, predictor: Predictor | None) -> Ranking
         )
         return Ranking(fallback, fallback, reason)
     found, theirs = predictor.quality["out_of_fold"], predictor.quality["fallback"]["correlation"]
+    lead = predictor.quality["lead"]
     compared = (
-        f"rank correlation with the true WER {_shown(found)}, {_shown(theirs)} by {fallback}, "
-        f"{predictor.quality['answers']} answers"
+        f"rank correlation with the true WER {_shown(found)}, {_shown(theirs)} by {fallback}; "
+        f"{lead['value']:+.2f} ({lead['low']:+.2f} to {lead['high']:+.2f}) on {lead['answers']} "
+        f"answers of {'the ' if lead['of'] == 'control arm' else ''}{lead['of']}"
     )
-    if not predictor.took_over:
-        return Ranking(fallback, fallback, f"{fallback} ranks: {wanted} is no better ({compared})")
-    return Ranking(wanted, wanted, f"{wanted} ranks: it is better than {fallback} ({compared})")
+    if predictor.took_over:
+        return Ranking(wanted, wanted, f"{wanted} ranks: it is better than {fallback} ({compared})")
+    reason = f"{fallback} ranks: {wanted} is not better beyond doubt ({compared})"
+    return Ranking(fallback, fallback, reason)
 
 
 def _shown(correlation: Mapping[str, float] | None) -> str:
@@ -106,33 +109,30 @@ def scores_by_decoding(
 ) -> np.ndarray:
     """(V,) float64 for these rows of the pool, by hypotheses that `decode` gets for each.
 
-    The answer that they are compared with is what a model without any noise hears.
+    They are compared with what the checkpoint was heard to say before.
     """
     ids = [utterance_id.decode() for utterance_id in pool.ids[rows]]
     kind = FUNCTIONS[name].needs
     assert kind in ("sampled", "perturbed", "gradient")
-    seed = int(rng.integers(2**31))
     strength = settings.perturbation if kind == "perturbed" else 0.0
-    found = decode(ids, Doubt(kind, settings.alternatives, strength, seed))
-    plain: Mapping[str, Alternatives] = {}
-    if kind != "gradient":
-        plain = decode(ids, Doubt("perturbed", 1, 0.0, seed))
+    doubt = Doubt(kind, settings.alternatives, strength, int(rng.integers(2**31)))
+    found = decode(ids, doubt)
+    alternatives = [found.get(utterance_id) for utterance_id in ids]
     evidence = Evidence(
         {name: values[rows] for name, values in pool.statistics.items()},
         pool.duration_s[rows],
         rng,
         language,
-        [_only(plain, utterance_id, kind) for utterance_id in ids],
-        [found.get(utterance_id) for utterance_id in ids],
+        [_answer(row, kind) for row in alternatives],
+        alternatives,
     )
     return FUNCTIONS[name].score(evidence)
 
 
-def _only(plain: Mapping[str, Alternatives], utterance_id: str, kind: str) -> str | None:
+def _answer(row: Alternatives | None, kind: str) -> str | None:
     if kind == "gradient":  # it is not compared with anything
         return ""
-    row = plain.get(utterance_id)
-    return row.texts[0] if row is not None and row.texts else None
+    return None if row is None else row.heard
 
 
 def spoken_words(pool: ScoredPool) -> np.ndarray:

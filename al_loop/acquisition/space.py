@@ -1,4 +1,4 @@
-"""Where clips lie among one another: embeddings, centred on the pool and of length 1. Pure.
+"""Where clips lie among one another: embeddings, centred and of length 1. Pure.
 
 Encoders give all clips a large common part, which would make every two alike; taken off, the cosine
 tells conditions apart. Reads only the rows that are asked for: the embeddings are a memory map.
@@ -17,15 +17,22 @@ CHUNK = 4096
 
 
 class Space:
-    """The pool's embeddings around the centre of `rows` of it, or of a sample of them."""
+    """The pool's embeddings around a centre: that of `rows` of the pool and of `known` (K, D), raw,
+    or of a sample of both. What is left of a pool may be of one kind, and tells no centre alone."""
 
-    def __init__(self, pool: ScoredPool, rows: np.ndarray, rng: np.random.Generator) -> None:
+    def __init__(
+        self, pool: ScoredPool, rows: np.ndarray, known: np.ndarray, rng: np.random.Generator
+    ) -> None:
         self.pool = pool
         placed = rows[pool.embedding_rows[rows] >= 0]
-        if len(placed) > SAMPLE:
-            placed = np.sort(rng.choice(placed, SAMPLE, replace=False))
+        drawn = np.arange(len(placed) + len(known))
+        if len(drawn) > SAMPLE:
+            drawn = np.sort(rng.choice(drawn, SAMPLE, replace=False))
+        theirs = np.asarray(known[drawn[drawn >= len(placed)] - len(placed)], np.float32)
+        parts = [self._read(placed[drawn[drawn < len(placed)]]), theirs]
+        both = np.concatenate([part for part in parts if len(part)] or [parts[0]])
         size = pool.embeddings.shape[1] if pool.embeddings.ndim == 2 else 0
-        self.centre = self._read(placed).mean(axis=0) if len(placed) else np.zeros(size, np.float32)
+        self.centre = both.mean(axis=0) if len(both) else np.zeros(size, np.float32)
 
     def _read(self, rows: np.ndarray) -> np.ndarray:
         """(n, D) float32, read in the order of the file."""

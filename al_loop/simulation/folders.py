@@ -1,5 +1,6 @@
 """The folders of a simulation's replays: made, gone on from, cleared. Knows not what runs in them.
 
+FOLDER/material.json       what it is made of, see `al_loop.simulation.material`
 FOLDER/replies.json        what annotators would answer, for all of them
 FOLDER/profiles/           a workspace in which all clips are profiled, once for all seeds
 FOLDER/seed-0/start/       what the strategies of a seed go on from
@@ -26,7 +27,7 @@ from al_loop.simulation.replay import PROFILES, Plan, write_plan
 
 START = "start"
 REPLIES, CONFIG, WEIGHTS = "replies.json", "al_loop.toml", "checkpoints"
-OF_ONE_PROCESS = ("logs", "*.lock", "*.log")
+OF_ONE_PROCESS = ("logs", "*.lock", "*.log", "*.deleted")
 
 
 class Filled(Protocol):
@@ -37,7 +38,7 @@ class Filled(Protocol):
         self, utterances: Sequence[Utterance], refusals: Sequence[Refusal]
     ) -> Iterable[str]: ...
     def profiles(self, encoder: str, utterance_ids: Iterable[str]) -> Mapping[str, Profile]: ...
-    def add_profiles(self, encoder: str, profiles: Iterable[Profile]) -> None: ...
+    def add_profiles(self, encoder: str, profiles: Iterable[Profile]) -> object: ...
     def close(self) -> None: ...
 
 
@@ -99,13 +100,22 @@ class Folders:
 
     def reduce(self, seed: int, strategy: str) -> None:
         """Of a finished replay no weights stay, but all that was recorded."""
-        shutil.rmtree(self.replay(seed, strategy) / WEIGHTS, ignore_errors=True)
+        _delete(self.replay(seed, strategy) / WEIGHTS)
 
     def clear(self, seeds: int) -> None:
         """Delete what replays began with."""
-        shutil.rmtree(self.profiles, ignore_errors=True)
+        _delete(self.profiles)
         for seed in range(seeds):
-            shutil.rmtree(self.replay(seed, START), ignore_errors=True)
+            _delete(self.replay(seed, START))
+
+
+def _delete(target: Path) -> None:
+    """Under its own name a folder is whole or not there, whenever this is killed."""
+    leftover = target.with_name(f"{target.name}.deleted")
+    shutil.rmtree(leftover, ignore_errors=True)
+    if target.exists():
+        os.replace(target, leftover)
+        shutil.rmtree(leftover)
 
 
 @contextmanager

@@ -1,12 +1,14 @@
-"""What a simulation is made of: labelled utterances, divided by seed. Pure.
+"""What a simulation is made of: labelled utterances, divided by seed; written once, as they were.
 
 Knows the stores of workspaces by what it asks of them, and neither replays nor strategies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -14,7 +16,9 @@ import numpy as np
 
 from al_loop.errors import WorkspaceError
 from al_loop.records import IN_HOUSE, Answer, Example, Source, Utterance, Verdict, content_hash
+from al_loop.text import normalise
 
+FILE = "material.json"
 JUNK: tuple[Verdict, ...] = ("bad_audio", "other_language")
 
 
@@ -54,32 +58,52 @@ class Labelled(Protocol):
     def answers(self, encoder: str) -> list[Answer]: ...
 
 
-def gather(store: Labelled, language: str, encoder: str, root: Path) -> Material:
+def gather(
+    store: Labelled, language: str, encoder: str, root: Path, say: Callable[[str], None]
+) -> Material:
     """What the workspace at `root` has labelled.
 
     Fixed are the test split of the target language, the validation split, and what is labelled in
     other languages. The target language's train split and the in-house labels are replayed; what
-    annotators found unusable is junk among them.
+    annotators found unusable is junk among them. Texts that hold no word, once they are normalised,
+    are left out, for no error rate can be had of them; `say` is told how many.
     """
+    wordless: set[str] = set()
 
     def find(utterance_id: str, text: str | None) -> Utterance:
         row = store.find(utterance_id, utterance_id)
         assert row is not None, utterance_id
         return replace(row, text=text, audio=str((root / row.audio).resolve()))
 
-    examples = [find(row.utterance_id, row.text) for row in store.training_examples(IN_HOUSE)]
+    def spoken(utterance_id: str, text: str | None) -> list[Utterance]:
+        row = find(utterance_id, text)
+        if normalise(text or "", row.language):
+            return [row]
+        wordless.add(utterance_id)
+        return []
+
+    examples = [
+        found
+        for row in store.training_examples(IN_HOUSE)
+        for found in spoken(row.utterance_id, row.text)
+    ]
     verdicts: dict[str, Verdict] = {
         row.utterance_id: row.verdict for row in store.answers(encoder) if row.verdict in JUNK
     }
-    return Material(
+    material = Material(
         sources=[row for row in store.sources() if row.name != IN_HOUSE],
         fixed=[
             *(
-                find(row.id, row.text)
+                found
                 for row in store.evaluation_utterances()
                 if row.language == language
+                for found in spoken(row.id, row.text)
             ),
-            *(find(row.utterance_id, row.text) for row in store.validation_examples()),
+            *(
+                found
+                for row in store.validation_examples()
+                for found in spoken(row.utterance_id, row.text)
+            ),
             *(replace(row, split="train") for row in examples if row.language != language),
         ],
         labelled=[
@@ -88,6 +112,45 @@ def gather(store: Labelled, language: str, encoder: str, root: Path) -> Material
         ],
         verdicts=verdicts,
     )
+    if wordless:
+        say(f"{len(wordless)} clips are left out, for their texts hold no word")
+    return material
+
+
+def keep(material: Material, folder: Path) -> None:
+    """Write what the simulation in `folder` is made of, unless it is there already."""
+    path = folder / FILE
+    if path.exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.write_text(json.dumps(asdict(material), ensure_ascii=False), encoding="utf-8")
+    os.replace(unfinished, path)
+
+
+def kept(folder: Path, live: Material, say: Callable[[str], None]) -> Material:
+    """What the simulation in `folder` began with, or `live` where it has not begun.
+
+    So labels that come later do not end it; `say` is told how many it does not use.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return live
+    values = json.loads(path.read_text(encoding="utf-8"))
+    found = Material(
+        [Source(**row) for row in values["sources"]],
+        [Utterance(**row) for row in values["fixed"]],
+        [Utterance(**row) for row in values["labelled"]],
+        values["verdicts"],
+    )
+    if found.id != live.id:
+        known = {(row.id, row.text) for row in found.labelled}
+        later = sum((row.id, row.text) not in known for row in live.labelled)
+        say(
+            f"what is labelled has changed since this simulation began: {later} labels came, which "
+            "it does not use; another --name does"
+        )
+    return found
 
 
 def divide(material: Material, start_s: float, seed: int) -> list[Utterance]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from al_loop.metrics import count_errors
 from al_loop.records import Annotation, Pulled, Task, Verdict
@@ -44,6 +45,23 @@ def read_replies(path: Path) -> Replies:
     return Replies(**json.loads(path.read_text(encoding="utf-8")))
 
 
+def read_asked(path: Path) -> list[dict[str, Any]]:
+    """The tasks that a replay's oracle was asked, as they were written; each utterance once.
+
+    A line that a kill cut short is passed over: the task was asked again.
+    """
+    if not path.exists():
+        return []
+    asked: dict[str, dict[str, Any]] = {}
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        asked.setdefault(row["utterance_id"], row)
+    return list(asked.values())
+
+
 class ReferenceOracle:
     """Implements the port `Oracle`: whatever it is asked, the reference is the answer at once.
 
@@ -70,17 +88,7 @@ class ReferenceOracle:
 
     def _tasks(self) -> list[Task]:
         """What was asked, each utterance once."""
-        asked: dict[str, Task] = {}
-        for line in self._lines():
-            try:
-                task = Task(**json.loads(line))
-            except json.JSONDecodeError:  # cut short, so that it was asked again
-                continue
-            asked.setdefault(task.utterance_id, task)
-        return list(asked.values())
-
-    def _lines(self) -> list[str]:
-        return self.asked.read_text(encoding="utf-8").split("\n") if self.asked.exists() else []
+        return [Task(**row) for row in read_asked(self.asked)]
 
     def _answer(self, task: Task) -> Annotation:
         text = self.replies.texts.get(task.utterance_id)

@@ -14,7 +14,7 @@ from scipy.stats import rankdata
 
 from al_loop.acquisition import predictor, ranking
 from al_loop.metrics import HIGH, LOW, count_errors
-from al_loop.records import Hypothesis, Round
+from al_loop.records import STAGES, Hypothesis, Round
 from al_loop.simulation.oracle import Replies
 
 if TYPE_CHECKING:
@@ -81,17 +81,21 @@ def reached(loop: Loop, last: Round, replies: Replies) -> dict[str, Any]:
 def correlation(loop: Loop, replies: Replies) -> dict[str, float | None]:
     """How well the scores that the open round is about to choose by order the pool by true WER.
 
-    Not known where nothing was decoded, or would have to be several times.
+    Not known where nothing was decoded, or would have to be several times, or where no score is
+    trusted.
     """
     current, settings = loop.store.open_round(), loop.settings
     assert current is not None
     unknown: dict[str, float | None]
     unknown = {"spearman": None, "spearman_low": None, "spearman_high": None}
     encoder, language = settings.embedding.encoder, settings.model.language
-    rng = np.random.default_rng(current.seed)
-    learned = predictor.fit(loop.store.answers(encoder), settings.select.fallback, rng)
-    ranks = ranking.choose(settings.select, True, learned)
-    if ranks.decodes or ranks.name == "random":
+    # as `al_loop.acquisition.selection` does it: the scores are to be those that it will choose by
+    rng = np.random.default_rng([current.seed, STAGES.index("select")])
+    answers = sorted(loop.store.answers(encoder), key=lambda row: row.utterance_id)
+    fit_rng = rng.spawn(1)[0]
+    learned = predictor.fit(answers, settings.select.fallback, fit_rng, current.number)
+    ranks = ranking.choose(settings.select, loop._trusts(current.checkpoint_id), learned)
+    if ranks.decodes or ranks.name in ("random", ranking.DIVERSITY):
         return unknown
     pool = loop.store.scored_pool(current.checkpoint_id, encoder)
     scores = ranking.cheap_scores(ranks.first, pool, learned, rng)

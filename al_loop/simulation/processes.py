@@ -19,7 +19,7 @@ LAST_LINES = 15
 
 
 class Processes:
-    """count: so many share the machine's cores. command: as `COMMAND`.
+    """count: so many at once at the most. command: as `COMMAND`.
 
     Each ends when this process does, for its standard input then ends, and lies in its folder as a
     killed one would.
@@ -29,16 +29,20 @@ class Processes:
         self, count: int, say: Callable[[str], None], command: Sequence[str] = COMMAND
     ) -> None:
         self.command = command
-        self.threads = max((os.cpu_count() or 1) // count, 1)
+        self.count = count
         self.say = say
         self.lock = threading.Lock()
         self.running: set[subprocess.Popen[str]] = set()
         self.stopped = False
 
-    def run(self, folder: Path, until: Stage | None, label: str) -> None:
-        """Run one on `folder`, and wait. Raises AlLoopError with its last lines when it fails."""
+    def run(self, folder: Path, until: Stage | None, label: str, beside: int) -> None:
+        """Run one on `folder`, and wait. beside: so many there are to share the machine's cores.
+
+        Raises AlLoopError with its last lines when it fails.
+        """
         log = folder / LOG
-        environment = {"OMP_NUM_THREADS": str(self.threads), "PYTHONUNBUFFERED": "1"}
+        threads = max((os.cpu_count() or 1) // max(min(self.count, beside), 1), 1)
+        environment = {"OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
         with log.open("a", encoding="utf-8") as file:
             with self.lock:
                 if self.stopped:

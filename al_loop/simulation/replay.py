@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 PROFILES = "profiles"
 """The strategy of a replay without rounds, whose clips are only profiled."""
+OPENING = "open"
+"""The stage before a round's first, as `al_loop.round` calls it."""
 PLAN, POINTS, ASKED = "replay.json", "points", "asked.jsonl"
 
 
@@ -50,6 +52,7 @@ def replay(loop: Loop, folder: Path, until: Stage | None = None) -> None:
     Raises what a failing stage raised, WorkspaceError when a round cannot go on.
     """
     plan = read_plan(folder)
+    _forget_kills(loop)
     if plan.strategy == PROFILES:
         _profile(loop)
         return
@@ -69,6 +72,15 @@ def replay(loop: Loop, folder: Path, until: Stage | None = None) -> None:
             outcome = loop.advance(insist=True)
         if outcome.kind != "recorded":
             raise WorkspaceError(f"the replay in {folder} cannot go on: {outcome.message}")
+
+
+def _forget_kills(loop: Loop) -> None:
+    """Whoever calls has ended it before: that it was killed often is no failure of the stage."""
+    current, last = loop.store.open_round(), loop.store.last_round()
+    if current is not None and current.stage is not None:
+        loop.store.forget_failures(current.number, current.stage)
+    else:
+        loop.store.forget_failures(0 if last is None else last.number + 1, OPENING)
 
 
 def _profile(loop: Loop) -> None:

@@ -9,16 +9,19 @@ from pathlib import Path
 import numpy as np
 
 from al_loop.metrics import Interval
+from al_loop.simulation.intervals import described
 from al_loop.simulation.points import Point
 from al_loop.simulation.results import BASELINE, Result, results
 
 Table = tuple[list[str], list[list[str]]]
 """Columns, and rows of text."""
+UNEVEN = 0.05
+"""Of the baseline's audio: a strategy that spent more or less by this is warned about. Ours."""
 
 
 def curve_table(found: Sequence[Result]) -> Table:
-    """WER against labelled minutes: one row for each strategy and round."""
-    columns = ["strategy", "round", "labelled min", "WER %", "annotator min", "Spearman"]
+    """WER against minutes asked about: one row for each strategy and round."""
+    columns = ["strategy", "round", "audio min asked", "WER %", "annotator min", "Spearman"]
     return columns, [
         [
             row.strategy,
@@ -40,6 +43,7 @@ def summary_table(found: Sequence[Result], baseline: str = BASELINE) -> Table:
         "mean WER % over the curve",
         f"min to {baseline}'s final WER",
         f"% of {baseline}'s",
+        f"% of {baseline}'s annotator time",
         f"final WER minus {baseline}'s, points",
         "junk %",
     ]
@@ -49,6 +53,7 @@ def summary_table(found: Sequence[Result], baseline: str = BASELINE) -> Table:
             text(row.area, 100),
             text(row.seconds, 1 / 60),
             text(row.share, 100, 0),
+            text(row.annotator_share, 100, 0),
             text(row.final_difference, 100),
             text(row.junk_share, 100, 0),
         ]
@@ -57,15 +62,29 @@ def summary_table(found: Sequence[Result], baseline: str = BASELINE) -> Table:
 
 
 def report(
-    points: Sequence[Point], rng: np.random.Generator, samples: int, plot: Path
+    points: Sequence[Point], rng: np.random.Generator, samples: int, plot: Path, baseline: str
 ) -> list[str]:
-    """Both tables as lines of text; the plot is written. Without `random`, the first is measured
-    against."""
-    names = [row.strategy for row in points]
-    baseline = BASELINE if BASELINE in names else names[0]
+    """Both tables as lines of text, and what they are to be read with; the plot is written."""
     found = results(points, rng, samples, baseline)
     write_plot(found, plot)
-    return [*_aligned(curve_table(found)), "", *_aligned(summary_table(found, baseline))]
+    return [
+        *_aligned(curve_table(found)),
+        "",
+        *_aligned(summary_table(found, baseline)),
+        "",
+        described(found[0].seeds),
+        *warnings(found, baseline),
+    ]
+
+
+def warnings(found: Sequence[Result], baseline: str = BASELINE) -> list[str]:
+    """Which strategies did not spend what the baseline spent, and what that means."""
+    return [
+        f"warning: {row.strategy} asked about {row.spent:.0%} of the audio that {baseline} did; "
+        "both are compared where the shorter one ends"
+        for row in found
+        if abs(row.spent - 1) > UNEVEN
+    ]
 
 
 def _aligned(table: Table) -> list[str]:
@@ -87,7 +106,7 @@ def text(row: Interval, factor: float, digits: int = 1) -> str:
 
 
 def write_plot(found: Sequence[Result], path: Path) -> None:
-    """WER against labelled minutes with its intervals, as SVG or PNG after the path's ending."""
+    """WER against minutes asked about with its intervals, as SVG or PNG after the path's ending."""
     import altair as alt
 
     rows = [
@@ -102,7 +121,7 @@ def write_plot(found: Sequence[Result], path: Path) -> None:
         for step in row.steps
     ]
     base = alt.Chart(alt.Data(values=rows)).encode(
-        x=alt.X("minutes:Q", title="minutes of audio labelled"),
+        x=alt.X("minutes:Q", title="minutes of audio asked about"),
         color=alt.Color("strategy:N", title=None, legend=alt.Legend(symbolOpacity=1)),
     )
     scale = alt.Scale(zero=False)

@@ -1,8 +1,7 @@
 """What the points of a simulation say: curves, areas, what a strategy saves, with intervals. Pure.
 
-Intervals are 95% percentile bootstraps: seeds are resampled, and within them the utterances of the
-test set (Bisani and Ney, ICASSP 2004); a resample is the same one for every strategy, so that
-differences are paired. Knows nothing of how the points came about.
+Intervals are those of `al_loop.simulation.intervals`, but of junk Wilson's. Knows nothing of how
+the points came about.
 """
 
 from __future__ import annotations
@@ -10,16 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 
 from al_loop.errors import WorkspaceError
-from al_loop.metrics import HIGH, LOW, Interval
+from al_loop.metrics import Interval
+from al_loop.simulation.intervals import Draws, interval, rate, wilson
 from al_loop.simulation.points import Point
 
 BASELINE = "random"
-Z = NormalDist().inv_cdf(0.975)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +33,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One strategy. area: mean WER over the seconds that every strategy has spent.
+    """One strategy, measured against the baseline.
 
-    seconds: audio until the baseline's final WER is reached, interpolated between rounds; inf
-    where it never is. share: the same as a share of what the baseline needs. final_difference,
-    area_difference: minus the baseline's, below zero is better. junk_share: of the clips chosen.
+    area: mean WER over the seconds of audio that every strategy has spent. seconds: audio until the
+    baseline's final WER is reached, interpolated between rounds; inf where it never is. share: the
+    same as a share of what the baseline needs. annotator_area, annotator_seconds, annotator_share:
+    the same three over the annotators' time. final_difference, area_difference: minus the
+    baseline's, up to the audio that both have spent, below zero is better. spent: audio spent, as a
+    share of the baseline's. junk_share: of the clips chosen. seeds: how many.
     """
 
     strategy: str
@@ -47,9 +48,14 @@ class Result:
     area: Interval
     seconds: Interval
     share: Interval
+    annotator_area: Interval
+    annotator_seconds: Interval
+    annotator_share: Interval
     final_difference: Interval
     area_difference: Interval
+    spent: float
     junk_share: Interval
+    seeds: int
 
 
 def results(
@@ -83,34 +89,21 @@ def results(
             dtype=float,
         )
 
-    draws = _Draws(len(seeds), len(table[names[0], seeds[0], rounds[0]].words), samples, rng)
-    chosen_s = draws.of_seeds(cells("chosen_s"))
-    annotator_s = cells("annotator_s").mean(axis=1)
+    draws = Draws(len(seeds), len(table[names[0], seeds[0], rounds[0]].words), samples, rng)
     wer = draws.of_rates(cells("errors"), cells("words"))
-    ends = chosen_s[..., -1].min(axis=1)
-    areas = np.array(
-        [
-            [area(x, y, end) for x, y in zip(spent, curves, strict=True)]
-            for spent, curves, end in zip(chosen_s, wer, ends, strict=True)
-        ]
-    )
     base = names.index(baseline)
-    seconds = np.array(
-        [
-            [seconds_to(x, y, curves[base, -1]) for x, y in zip(spent, curves, strict=True)]
-            for spent, curves in zip(chosen_s, wer, strict=True)
-        ]
+    by_audio, by_time = (
+        _Curves(cells(spent).mean(axis=1), wer, base) for spent in ("chosen_s", "annotator_s")
     )
-    shares = np.array([[_share(row, line[base]) for row in line] for line in seconds])
     found = []
     for index, name in enumerate(names):
         last = [table[name, seed, rounds[-1]] for seed in seeds]
         steps = [
             Step(
                 number,
-                float(chosen_s[0, index, place]),
-                float(annotator_s[index, place]),
-                _interval(wer[:, index, place]),
+                float(by_audio.spent[index, place]),
+                float(by_time.spent[index, place]),
+                rate(wer[:, index, place]),
                 _correlation([table[name, seed, number] for seed in seeds], draws, rng),
             )
             for place, number in enumerate(rounds)
@@ -119,36 +112,65 @@ def results(
             Result(
                 name,
                 steps,
-                _interval(areas[:, index]),
-                _interval(seconds[:, index]),
-                _interval(shares[:, index]),
-                _interval(wer[:, index, -1] - wer[:, base, -1]),
-                _interval(areas[:, index] - areas[:, base]),
+                rate(by_audio.areas(index)),
+                interval(by_audio.seconds(index)),
+                interval(by_audio.shares(index)),
+                rate(by_time.areas(index)),
+                interval(by_time.seconds(index)),
+                interval(by_time.shares(index)),
+                interval(by_audio.final_differences(index)),
+                interval(by_audio.area_differences(index)),
+                by_audio.spent_share(index),
                 wilson(sum(row.junk_tasks for row in last), sum(row.tasks for row in last)),
+                len(seeds),
             )
         )
     return found
 
 
-class _Draws:
-    """Resamples of seeds and of test utterances; row 0 of each is the sample as it is."""
+@dataclass(frozen=True, slots=True)
+class _Curves:
+    """WER (samples, strategies, rounds) over `spent` (strategies, rounds), seconds of some kind."""
 
-    def __init__(self, seeds: int, utterances: int, samples: int, rng: np.random.Generator) -> None:
-        def counts(size: int) -> np.ndarray:
-            """(samples + 1, size): how often each one is drawn."""
-            return np.vstack([np.ones(size), rng.multinomial(size, [1 / size] * size, samples)])
+    spent: np.ndarray
+    wer: np.ndarray
+    base: int
 
-        self.seeds = counts(seeds) / seeds
-        self.utterances = counts(utterances)
+    def areas(self, index: int, end_s: float | None = None) -> np.ndarray:
+        """Up to the seconds that all have spent, unless told otherwise."""
+        end_s = float(self.spent[:, -1].min()) if end_s is None else end_s
+        return np.array([area(self.spent[index], row, end_s) for row in self.wer[:, index]])
 
-    def of_seeds(self, values: np.ndarray) -> np.ndarray:
-        """Means (samples + 1, …) of values (…, seeds, rounds), for every resample."""
-        return np.einsum("skr,bk->bsr", values, self.seeds)
+    def seconds(self, index: int) -> np.ndarray:
+        targets = self.wer[:, self.base, -1]
+        return np.array(
+            [
+                seconds_to(self.spent[index], row, target)
+                for row, target in zip(self.wer[:, index], targets, strict=True)
+            ]
+        )
 
-    def of_rates(self, errors: np.ndarray, words: np.ndarray) -> np.ndarray:
-        """Mean rates (samples + 1, …) of counts (…, seeds, rounds, utterances)."""
-        rates = (errors @ self.utterances.T) / (words @ self.utterances.T)
-        return np.einsum("skrb,bk->bsr", rates, self.seeds)
+    def shares(self, index: int) -> np.ndarray:
+        pairs = zip(self.seconds(index), self.seconds(self.base), strict=True)
+        return np.array([_share(row, of) for row, of in pairs])
+
+    def final_differences(self, index: int) -> np.ndarray:
+        return self._at_both_ends(index, index) - self._at_both_ends(index, self.base)
+
+    def area_differences(self, index: int) -> np.ndarray:
+        end_s = self._both(index)
+        return self.areas(index, end_s) - self.areas(self.base, end_s)
+
+    def spent_share(self, index: int) -> float:
+        return _share(float(self.spent[index, -1]), float(self.spent[self.base, -1]))
+
+    def _both(self, index: int) -> float:
+        """The seconds that a strategy and the baseline have spent."""
+        return float(self.spent[[index, self.base], -1].min())
+
+    def _at_both_ends(self, index: int, of: int) -> np.ndarray:
+        end_s = self._both(index)
+        return np.array([np.interp(end_s, self.spent[of], row) for row in self.wer[:, of]])
 
 
 def area(chosen_s: np.ndarray, wer: np.ndarray, end_s: float) -> float:
@@ -179,30 +201,11 @@ def _share(seconds: float, of: float) -> float:
     return seconds / of
 
 
-def wilson(hits: int, total: int) -> Interval:
-    """A share with its score interval: E. B. Wilson, JASA 22 (1927), sound at 0 and 1 too."""
-    if not total:
-        return Interval(math.nan, math.nan, math.nan)
-    share, scale = hits / total, 1 + Z**2 / total
-    centre = (share + Z**2 / (2 * total)) / scale
-    width = Z * math.sqrt(share * (1 - share) / total + Z**2 / (4 * total**2)) / scale
-    return Interval(share, max(centre - width, 0.0), min(centre + width, 1.0))
-
-
-def _interval(values: np.ndarray) -> Interval:
-    """The first value, and where the others lie; inf is a value like any other."""
-    low, high = np.percentile(values[1:], [LOW, HIGH], method="inverted_cdf")
-    return Interval(float(values[0]), float(low), float(high))
-
-
 def _correlation(
-    points: Sequence[Point], draws: _Draws, rng: np.random.Generator
+    points: Sequence[Point], draws: Draws, rng: np.random.Generator
 ) -> Interval | None:
-    """Mean over seeds; within a seed as its own interval says, normal on Fisher's z. Ours."""
     rows = [(row.spearman, row.spearman_low, row.spearman_high) for row in points]
     if any(value is None for row in rows for value in row):
         return None
-    value, low, high = np.arctanh(np.clip(np.array(rows, dtype=float), -0.9999, 0.9999)).T
-    spread = (high - low) / (2 * Z) * rng.standard_normal((len(draws.seeds), len(points)))
-    spread[0] = 0
-    return _interval((np.tanh(value + spread) * draws.seeds).sum(axis=1))
+    value, low, high = np.array(rows, dtype=float).T
+    return draws.of_correlations(value, low, high, rng)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,6 +17,14 @@ from al_loop.simulation.material import Material
 DEFAULT = "default"
 """The workspace's own settings, as a strategy."""
 STRATEGIES = (DEFAULT, *get_args(Acquisition))
+NO_MATTER = (
+    "select.budget_s",
+    "select.budget_minutes",
+    "train.save_minutes",
+    "train.processes",
+    "evaluate.bootstrap_samples",
+)
+"""Settings that points do not depend on: the first two are the simulation's own."""
 ANY = 1e9
 """A margin that no loss exceeds."""
 
@@ -23,7 +34,8 @@ class Simulation:
     """What is replayed under one name: `seeds` times, `processes` at once.
 
     start_s: labelled audio that a replay begins with. budget_s: audio that a round asks about.
-    keep_checkpoints: of every round; otherwise none outlives its replay.
+    keep_checkpoints: of every round; otherwise none outlives its replay. It is settled by the first
+    call, so that no later one deletes what was kept.
     """
 
     name: str
@@ -97,7 +109,21 @@ def identity(simulation: Simulation, settings: Settings, material: Material) -> 
     for section, keys in values.items():
         named |= {f"{section}.{key}": value for key, value in keys.items()}
     ours = asdict(simulation)
-    named |= {key: ours[key] for key in ("rounds", "budget_s", "start_s")}
-    for key in ("select.budget_s", "select.budget_minutes", "train.save_minutes"):
+    named |= {key: ours[key] for key in ("rounds", "budget_s", "start_s", "keep_checkpoints")}
+    for key in NO_MATTER:
         del named[key]
-    return named | {"the labelled data": material.id}
+    return named | {
+        "the labelled data": material.id,
+        "al-loop's version": version("al-loop"),
+        "al-loop's code": source_hash(),
+    }
+
+
+@cache
+def source_hash(folder: Path = Path(__file__).parent.parent) -> str:
+    """A hash of the package's modules: points that older code made compare with none of newer."""
+    found = sha256()
+    for path in sorted(folder.rglob("*.py")):
+        content = sha256(path.read_bytes()).hexdigest()
+        found.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
+    return found.hexdigest()

@@ -15,6 +15,7 @@ from al_loop.acquisition.batch import (
     acquire,
     control_arm,
     explored_arm,
+    in_turns,
     interleave,
 )
 from al_loop.acquisition.budget import Purse
@@ -40,7 +41,8 @@ def shortlist(
     place = units(rng.standard_normal((size, 8))) if embeddings is None else embeddings
     nobody = np.full(size, -1) if speakers is None else speakers
     nothing, sources = np.zeros(size), np.zeros(size, int)
-    return Shortlist(scores, scores, 2 * costs, costs, place, nothing, nothing, nobody, sources)
+    words = 2 * costs
+    return Shortlist(scores, scores, words, costs, costs, place, nothing, nothing, nobody, sources)
 
 
 def chosen(
@@ -124,6 +126,27 @@ def test_lazy_and_eager_greedy_choose_alike() -> None:
 
 
 @every_diversity
+def test_what_a_clip_is_worth_is_by_an_annotators_time_and_the_budget_by_its_own(
+    diversity: str,
+) -> None:
+    """Of clips that cost the budget alike, those that take an annotator long come last."""
+    short = shortlist(np.ones(20), np.ones(20), np.zeros((20, 8), np.float32))
+    short = replace(short, effort_s=np.where(np.arange(20) < 10, 9.0, 1.0))
+    rows = chosen(short, diversity, 5.0)
+    assert len(rows) == 5
+    assert min(rows) >= (0 if diversity == "none" else 10)
+
+
+@every_diversity
+def test_a_clip_without_a_limit_is_no_duplicate(diversity: str) -> None:
+    short = shortlist(np.ones(4), np.ones(4), units(np.ones((4, 8))))
+    limits = np.array([0.98, np.inf, 0.98, np.inf])
+    found = acquire(short, diversity, Purse(100.0, 1.0, 1.0), limits)
+    assert {1, 3} <= set(found.chosen)
+    assert len(found.chosen) <= 3
+
+
+@every_diversity
 def test_a_duplicate_of_a_chosen_clip_is_passed_over(diversity: str) -> None:
     place = units(np.repeat(np.random.default_rng(3).standard_normal((5, 8)), 2, axis=0))
     short = shortlist(np.ones(10), np.ones(10), place)
@@ -147,26 +170,28 @@ def test_a_speaker_gets_no_more_than_the_quota_while_there_are_others(diversity:
 def test_unknown_speakers_have_no_quota() -> None:
     short = shortlist(np.ones(100), np.ones(100), speakers=np.full(100, -1))
     found = acquire(short, "none", Purse(20.0, 0.1, 1.0), None)
-    assert (len(found.chosen), found.beyond_quota) == (20, 0)
+    assert (len(found.chosen), found.refused) == (20, [])
 
 
-def test_a_single_speaker_fills_the_batch_beyond_the_quota() -> None:
+def test_a_quota_names_what_it_refused_and_does_not_bind_where_there_are_no_others() -> None:
     short = shortlist(np.ones(100), np.ones(100), speakers=np.zeros(100, int))
-    found = acquire(short, "none", Purse(20.0, 0.5, 1.0), None)
-    assert (len(found.chosen), found.beyond_quota) == (20, 10)
+    purse = Purse(20.0, 0.5, 1.0)
+    found = acquire(short, "none", purse, None)
+    assert (list(found.chosen), list(found.refused)) == ([*range(10)], [*range(10, 100)])
+    assert len(acquire(short, "none", purse, None, quotas=False).chosen) == 10
 
 
 def test_a_quota_forbids_nobodys_first_clip() -> None:
     short = shortlist(np.ones(2), np.full(2, 5.0), speakers=np.array([0, 1]))
-    assert acquire(short, "none", Purse(5.0, 0.1, 0.1), None).beyond_quota == 0
+    assert acquire(short, "none", Purse(5.0, 0.1, 0.1), None).refused == []
 
 
 # -- the control arm -------------------------------------------------------------------------------
 
 
 def control(budget: float, share: float, costs: np.ndarray = COSTS, seed: int = 0) -> list[int]:
-    order = np.random.default_rng(seed).permutation(len(costs))
-    return control_arm(order, costs, budget, share)
+    rng = np.random.default_rng(seed)
+    return control_arm(rng.permutation(len(costs)), costs, budget, share, rng)
 
 
 def test_every_clip_has_the_same_chance_of_being_in_the_control_arm() -> None:
@@ -178,7 +203,7 @@ def test_every_clip_has_the_same_chance_of_being_in_the_control_arm() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("share", [0.05, 0.25, 0.5])
+@pytest.mark.parametrize("share", [0.15, 0.25, 0.5])
 def test_the_control_arm_has_its_share_and_at_most_one_clip_more(share: float, seed: int) -> None:
     spent = COSTS[control(80.0, share, seed=seed)].sum()
     assert 0 <= spent - 80.0 * share < COSTS.max()
@@ -188,6 +213,13 @@ def test_the_control_arm_does_not_prefer_short_clips() -> None:
     costs = np.where(np.arange(SIZE) % 2, 8.0, 1.0)
     drawn = [row for seed in range(300) for row in control(60.0, 0.25, costs, seed)]
     assert 0.46 < np.mean([row % 2 for row in drawn]) < 0.54
+
+
+def test_over_many_small_budgets_the_control_arm_costs_its_share() -> None:
+    costs = np.where(np.arange(SIZE) % 2, 25.0, 5.0)
+    rows = [control(30.0, 0.1, costs, seed) for seed in range(2000)]
+    assert {len(row) for row in rows} == {0, 1}
+    assert np.mean([costs[row].sum() for row in rows]) == pytest.approx(3.0, rel=0.15)
 
 
 def test_a_share_of_nothing_leaves_no_control_arm() -> None:
@@ -216,6 +248,15 @@ def test_the_explored_arm_takes_nothing_that_does_not_fit() -> None:
     assert explored_arm([0, 1], np.array([9.0, 9.0]), 100.0, 5.0, rng) == []
     assert explored_arm([], COSTS, 100.0, 100.0, rng) == []
     assert explored_arm([0], COSTS, 0.0, 100.0, rng) == []
+
+
+def test_groups_have_their_turns_whatever_their_sizes() -> None:
+    groups = [range(1000), range(1000, 1010)]
+    firsts = [next(in_turns(groups, np.random.default_rng(seed))) for seed in range(300)]
+    assert 0.4 < np.mean([row < 1000 for row in firsts]) < 0.6
+    every = list(in_turns(groups, np.random.default_rng(0)))
+    assert sorted(every) == list(range(1010))
+    assert list(in_turns([], np.random.default_rng(0))) == []
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -114,6 +114,17 @@ def test_transcribed_clips_of_the_explored_arm_loosen_a_limit() -> None:
     assert 0 < limits(SETTINGS, rows)[NO_SPEECH] < 0.08
 
 
+def test_what_an_untrained_checkpoint_heard_moves_no_limit() -> None:
+    """It loops on speech that annotators then write down."""
+    loops = [clip("easy", number) for number in range(30)]
+    rows = [
+        answer(replace(row, hypothesis=replace(row.hypothesis, compression_ratio=5.0)))
+        for row in loops
+    ]
+    assert limits(SETTINGS, rows)[LOOPING] > 3
+    assert limits(SETTINGS, [replace(row, trusted=False) for row in rows]) == DEFAULTS
+
+
 def test_verdicts_on_clips_that_sound_like_transcribed_ones_move_nothing() -> None:
     rows = [bad(0.9, number) for number in range(20)] + [good(0.9, number) for number in range(20)]
     assert limits(SETTINGS, rows)[NO_SPEECH] == SETTINGS.min_speech_share

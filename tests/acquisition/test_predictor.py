@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 
 from al_loop.acquisition.functions import WORST_WER
-from al_loop.acquisition.predictor import DOUBTS, FEWEST, HINTS, MANY, Predictor, fit, spearman
+from al_loop.acquisition.predictor import (
+    DOUBTS,
+    ENOUGH_CONTROL,
+    FEWEST,
+    HINTS,
+    MANY,
+    Predictor,
+    fit,
+)
+from al_loop.acquisition.quality import spearman
 from al_loop.metrics import count_errors
 from al_loop.records import Answer
 from tests.acquisition.rows import HYPOTHESIS_NAMES, RARE, Clip, answer, clip, pool_of
@@ -43,6 +52,7 @@ def test_too_few_answers_give_no_predictor() -> None:
     assert fit(rows[:-1], "random", rng) is None
     assert fit([*rows[:-1], answer(clip("reversed", 1))], "random", rng) is None  # a verdict
     assert fit([*rows[:-1], replace(rows[-1], hypothesis=None)], "random", rng) is None
+    assert fit([*rows[:-1], replace(rows[-1], trusted=False)], "random", rng) is None
     assert fit([*rows[:-1], replace(rows[-1], text="…")], "random", rng) is None  # no word
     assert fit(rows, "random", rng) is not None
 
@@ -118,6 +128,52 @@ def test_it_takes_over_where_it_orders_better_than_the_fallback() -> None:
 
     assert learn([with_entropy(row, float(rng.random())) for row in rows]).took_over
     assert not learn([with_entropy(row, true_wer(row)) for row in rows]).took_over
+
+
+def noisy_fallback(row: Answer, noise: float) -> Answer:
+    """One whose fallback is its true WER, blurred."""
+    assert row.text is not None
+    assert row.hypothesis is not None
+    counts = count_errors(row.text, row.hypothesis.text, "ky")
+    rng = np.random.default_rng(int(row.utterance_id[:8], 16))
+    entropy = counts.word_errors / counts.words + noise * rng.standard_normal()
+    return replace(row, hypothesis=replace(row.hypothesis, mean_token_entropy=entropy))
+
+
+def test_a_lead_within_the_noise_is_none() -> None:
+    found = [
+        learn([noisy_fallback(answer(row), 0.18) for row in clips(40, seed)]) for seed in range(8)
+    ]
+    leads = [row.quality["lead"] for row in found]
+    assert sum(lead["value"] > 0 for lead in leads) >= 2
+    assert [row.took_over for row in found] == [lead["low"] > 0 for lead in leads]
+    assert sum(row.took_over for row in found) <= 1
+    assert {(lead["of"], lead["answers"]) for lead in leads} == {("all arms", 40)}
+
+
+def test_enough_answers_of_the_control_arm_decide_alone() -> None:
+    """What chose the acquired arm tells nothing of it, and is the whole truth of the control."""
+    rows = clips(ENOUGH_CONTROL + 120)
+    control = [noisy_fallback(answer(row, arm="control"), 0) for row in rows[:ENOUGH_CONTROL]]
+    acquired = [noisy_fallback(answer(row), 9) for row in rows[ENOUGH_CONTROL:]]
+    assert learn([*control[1:], *acquired]).took_over
+    found = learn([*control, *acquired])
+    assert found.quality["lead"]["of"] == "control arm"
+    assert found.quality["lead"]["answers"] == ENOUGH_CONTROL
+    assert not found.took_over
+
+
+def test_the_age_of_answers_is_counted_from_the_round_that_is_chosen_for() -> None:
+    rows = [answer(row, 3) for row in clips(30)]
+    pool = pool_of(clips(20, seed=1))
+
+    def predicted(number: int | None) -> list[float]:
+        found = fit(rows, "random", np.random.default_rng(0), number)
+        assert found is not None
+        return found.wer(pool.statistics, pool.duration_s).tolist()
+
+    assert predicted(None) == predicted(4)
+    assert predicted(20) != predicted(4)
 
 
 def test_recent_rounds_weigh_more() -> None:

@@ -7,15 +7,8 @@ import pytest
 
 from al_loop.simulation.points import Point
 from al_loop.simulation.results import results
-from benchmarks.acquisition import (
-    COMPARED,
-    LANGUAGE,
-    Measured,
-    chosen_kinds,
-    make_material,
-    table,
-    targets,
-)
+from benchmarks.acquisition import COMPARED, LANGUAGE, Clock, chosen_kinds, make_material
+from benchmarks.acquisition_report import Measured, table, targets, time_target
 from benchmarks.corpus import CORPUS
 from benchmarks.pools import Clip
 
@@ -32,7 +25,7 @@ def measured(pool: str, default: list[float], junk: int, spearman: float | None)
             seed,
             number,
             100.0 * number,
-            400.0 * number,
+            (800.0 if strategy == "default" else 400.0) * number,
             100.0 * number,
             20.0 * number,
             25 * number,
@@ -77,7 +70,7 @@ def test_every_target_can_be_missed() -> None:
 
 def test_the_table_has_a_row_for_each_strategy_of_each_pool() -> None:
     field = measured("field", [0.8, 0.4, 0.3, 0.3], 1, 0.7)
-    columns, rows = table([measured("clean", [0.8, 0.7, 0.5, 0.4], 0, None), field])
+    columns, rows = table([measured("clean", [0.8, 0.7, 0.5, 0.4], 0, None), field], 3)
     assert [row[:2] for row in rows] == [
         ["clean", "random"],
         ["clean", "default"],
@@ -88,6 +81,7 @@ def test_the_table_has_a_row_for_each_strategy_of_each_pool() -> None:
     last = dict(zip(columns, rows[-1], strict=True))
     assert last["after round 3"].startswith("30.0 (")
     assert last["% of random's seconds to its final WER"] == "33 (33 to 33)"
+    assert last["% of random's annotator time to it"] == "67 (67 to 67)"
     assert rows[0][-1] == "–"
 
 
@@ -96,6 +90,8 @@ def test_what_was_asked_is_counted_once_a_replay(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         lines = [f"\n{json.dumps({'utterance_id': utterance_id})}" for utterance_id in asked]
         (tmp_path / name / "asked.jsonl").write_text("".join(lines), encoding="utf-8")
+    with (tmp_path / "b" / "asked.jsonl").open("a", encoding="utf-8") as file:
+        file.write('\n{"utterance_id": "3", "rou')  # a kill cut it short
     kinds = {"1": "easy", "2": "tones", "3": "voice"}
     counts = chosen_kinds([tmp_path / "a", tmp_path / "b"], kinds)
     assert counts == {"easy": 2, "tones": 1, "voice": 1}
@@ -123,3 +119,16 @@ def test_only_the_audio_tells_clips_of_a_pool_apart(tmp_path: Path) -> None:
 def test_random_is_what_others_are_measured_against() -> None:
     assert COMPARED[0] == "random"
     assert "default" in COMPARED
+
+
+def test_time_is_kept_while_it_passes(tmp_path: Path) -> None:
+    first = Clock(tmp_path / "seconds.json")
+    first.keep()
+    again = Clock(tmp_path / "seconds.json")
+    assert again.before_s > 0
+    assert again.spent_s > again.before_s
+    (tmp_path / "seconds.json").write_text("6060")
+    assert 6060 <= Clock(tmp_path / "seconds.json").spent_s < 6070
+    assert not time_target(6060).passed
+    assert time_target(5940).passed
+    assert time_target(5940).measured == "99"

@@ -14,7 +14,7 @@ from al_loop.records import (
     Source,
     Utterance,
 )
-from al_loop.simulation.material import Material, check, divide, gather
+from al_loop.simulation.material import Material, check, divide, gather, keep, kept
 from storage.store import Store
 from tests.fakes import clips, new_store, spoken
 
@@ -100,7 +100,7 @@ def worked_in(tmp_path: Path) -> Store:
 
 def test_a_workspace_gives_what_it_has_labelled(worked_in: Store) -> None:
     root = worked_in.workspace.root
-    given = gather(worked_in, "ky", "whisper", root)
+    given = gather(worked_in, "ky", "whisper", root, [].append)
     spoken_in = sorted((row.source, row.split) for row in given.fixed)
     assert spoken_in == [
         ("books", "validation"),
@@ -120,3 +120,24 @@ def test_a_workspace_gives_what_it_has_labelled(worked_in: Store) -> None:
     assert given.verdicts == {pool[1].id: "bad_audio"}  # to pass over a clip says nothing of it
     assert all(Path(row.audio) == root / f"audio/{row.id}.flac" for row in given.labelled)
     assert IN_HOUSE not in {row.name for row in given.sources}
+
+
+def test_texts_without_a_word_are_left_out(worked_in: Store) -> None:
+    wordless = [replace(row, text="… !") for row in clips("books", "train", 5)[3:]]
+    silent = replace(clips("held_out", "test", 3)[2], text="—")
+    worked_in.add([*wordless, silent], [])
+    said: list[str] = []
+    given = gather(worked_in, "ky", "whisper", worked_in.workspace.root, said.append)
+    ids = {row.id for row in (*given.fixed, *given.labelled)}
+    assert not ids & {row.id for row in (*wordless, silent)}
+    assert said == ["3 clips are left out, for their texts hold no word"]
+    assert gather(worked_in, "ru", "whisper", worked_in.workspace.root, said.append)
+
+
+def test_material_is_read_as_it_was_kept(tmp_path: Path) -> None:
+    said: list[str] = []
+    keep(material(), tmp_path / "trial")
+    keep(material(labelled=5), tmp_path / "trial")  # what it began with stays
+    assert kept(tmp_path / "trial", material(), said.append) == material()
+    assert said == []
+    assert [path.name for path in (tmp_path / "trial").iterdir()] == ["material.json"]

@@ -7,6 +7,7 @@ from al_loop.simulation.oracle import (
     ReferenceOracle,
     Replies,
     lead_time_s,
+    read_asked,
     read_replies,
     write_replies,
 )
@@ -39,6 +40,16 @@ def test_tasks_that_a_kill_cut_short_are_asked_again(tmp_path: Path) -> None:
     assert [row.utterance_id for row in oracle.pull(None).annotations] == ["a"]
     list(oracle.push([task("a"), task("b"), task("c")]))
     assert [row.utterance_id for row in oracle.pull(None).annotations] == ["a", "b", "c"]
+    assert [row["utterance_id"] for row in read_asked(asked)] == ["a", "b", "c"]
+
+
+def test_a_letter_that_was_cut_in_two_is_passed_over(tmp_path: Path) -> None:
+    asked = tmp_path / "asked.jsonl"
+    list(ReferenceOracle(REPLIES, asked, "ky").push([task("a")]))
+    with asked.open("ab") as file:
+        file.write('\n{"utterance_id": "b", "hypothesis": "ө'.encode()[:-1])
+    assert [row["utterance_id"] for row in read_asked(asked)] == ["a"]
+    assert read_asked(tmp_path / "never.jsonl") == []
 
 
 def test_corrections_cost_more_than_verdicts() -> None:

@@ -13,7 +13,7 @@ def test_rounds_are_told_and_the_rest_is_in_the_log(tmp_path: Path) -> None:
         "print(sys.argv[1:], os.environ['OMP_NUM_THREADS'])"
     )
     said: list[str] = []
-    Processes(2, said.append, (sys.executable, "-c", program)).run(tmp_path, "select", "margin")
+    Processes(2, said.append, (sys.executable, "-c", program)).run(tmp_path, "select", "margin", 5)
     assert said == ["margin: round 1: train"]
     log = (tmp_path / LOG).read_text(encoding="utf-8")
     threads = max((os.cpu_count() or 1) // 2, 1)
@@ -27,7 +27,7 @@ def test_what_runs_can_be_ended_and_nothing_starts_afterwards(tmp_path: Path) ->
     said: list[str] = []
     program = "import time; print('round 1: train'); time.sleep(60)"
     processes = Processes(1, said.append, (sys.executable, "-c", program))
-    waiting = threading.Thread(target=processes.run, args=(tmp_path, None, "margin"))
+    waiting = threading.Thread(target=processes.run, args=(tmp_path, None, "margin", 1))
     waiting.start()
     for _ in range(100):
         if said:
@@ -36,5 +36,11 @@ def test_what_runs_can_be_ended_and_nothing_starts_afterwards(tmp_path: Path) ->
     processes.stop()
     waiting.join(timeout=10)
     assert not waiting.is_alive()
-    processes.run(tmp_path, None, "margin")
+    processes.run(tmp_path, None, "margin", 1)
     assert said == ["margin: round 1: train"]
+
+
+def test_one_that_runs_alone_has_all_cores(tmp_path: Path) -> None:
+    program = "import os; print(os.environ['OMP_NUM_THREADS'])"
+    Processes(64, [].append, (sys.executable, "-c", program)).run(tmp_path, None, "margin", 1)
+    assert (tmp_path / LOG).read_text(encoding="utf-8").split() == [str(os.cpu_count())]

@@ -1,5 +1,6 @@
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,10 @@ import pytest
 
 from al_loop.errors import WorkspaceError
 from al_loop.metrics import Interval
+from al_loop.simulation.intervals import wilson
 from al_loop.simulation.points import Point
 from al_loop.simulation.report import curve_table, report, summary_table, text, write_plot
-from al_loop.simulation.results import Result, area, results, seconds_to, wilson
+from al_loop.simulation.results import Result, area, results, seconds_to
 
 ROUNDS = np.array([0.0, 100.0, 200.0])
 UTTERANCES = 40
@@ -164,22 +166,88 @@ def test_tables_say_what_was_found() -> None:
     rows = list(found(points).values())
     columns, lines = curve_table(rows)
     assert len(lines) == 6
-    assert dict(zip(columns, lines[1], strict=True))["labelled min"] == "1.7"
+    assert dict(zip(columns, lines[1], strict=True))["audio min asked"] == "1.7"
     assert lines[1][:2] == ["default", "1"]
     columns, lines = summary_table(rows)
     assert [line[0] for line in lines] == ["default", "random"]
     assert dict(zip(columns, lines[0], strict=True))["junk %"].startswith("10 (")
 
 
-def test_a_report_measures_against_random_or_else_the_first(tmp_path: Path) -> None:
+def test_a_report_measures_against_what_it_is_told(tmp_path: Path) -> None:
     points = replays({"random": [(0.8, 0.6, 0.4)], "margin": [(0.8, 0.4, 0.3)]})
     rng = np.random.default_rng(0)
-    assert "min to random's final WER" in "\n".join(report(points, rng, 100, tmp_path / "wer.svg"))
+    assert "min to random's final WER" in "\n".join(
+        report(points, rng, 100, tmp_path / "wer.svg", "random")
+    )
     assert (tmp_path / "wer.svg").read_text(encoding="utf-8").startswith("<svg")
-    lines = report(replays({"margin": [(0.8, 0.4)]}), rng, 100, tmp_path / "wer.svg")
+    lines = report(replays({"margin": [(0.8, 0.4)]}), rng, 100, tmp_path / "wer.svg", "margin")
     assert "min to margin's final WER" in "\n".join(lines)
 
 
 def test_a_plot_is_of_the_kind_that_its_name_says(tmp_path: Path) -> None:
     write_plot(list(found(replays({"random": [(0.8, 0.6)]})).values()), tmp_path / "wer.png")
     assert (tmp_path / "wer.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_intervals_hold_the_truth_where_few_seeds_differ() -> None:
+    rng = np.random.default_rng(1)
+    held = 0
+    for _ in range(60):
+        points = replays(
+            {
+                name: [(0.6, 0.5 + 0.1 * round(rng.normal(0, 1.0))) for _ in range(3)]
+                for name in ("random", "margin")
+            }
+        )
+        difference = found(points, 200)["margin"].final_difference
+        held += difference.low <= 0 <= difference.high
+    assert held >= 53
+
+
+def test_one_seed_covers_test_clips_only_and_says_so(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    one = replays({"random": [(0.8, 0.6)]})
+    said = report(one, rng, 100, tmp_path / "wer.svg", "random")
+    assert "95% intervals cover the choice of test clips only" in "\n".join(said)
+    three = replays({"random": [(0.8, 0.6)] * 3})
+    said = report(three, rng, 100, tmp_path / "wer.svg", "random")
+    assert "on a t scale (2 degrees of freedom)" in "\n".join(said)
+
+
+def test_what_saves_audio_may_cost_time() -> None:
+    points = replays({"random": [(0.8, 0.6, 0.4)], "default": [(0.8, 0.4, 0.2)]})
+    points = [
+        replace(row, annotator_s=12.0 * row.chosen_s) if row.strategy == "default" else row
+        for row in points
+    ]
+    rows = found(points)
+    assert rows["default"].share.value == pytest.approx(0.5)
+    assert rows["default"].annotator_share.value == pytest.approx(1.5)
+    assert rows["default"].annotator_seconds.value == pytest.approx(1200)
+    # up to the 800 s that random took: at 0 and 800 s it stands at 0.8 and 0.8 - 0.4 * 2 / 3
+    assert rows["default"].annotator_area.value == pytest.approx(0.8 - 0.4 / 3)
+    columns, lines = summary_table(list(rows.values()))
+    shown = dict(zip(columns, lines[0], strict=True))
+    assert shown["% of random's"].startswith("50 (")
+    assert shown["% of random's annotator time"].startswith("150 (")
+
+
+def test_strategies_on_one_curve_are_equal_however_much_they_spent(tmp_path: Path) -> None:
+    points = [
+        point(name, 0, number, 0.8 - 0.1 * number, chosen_s=100.0 * number)
+        for name, rounds in (("random", (0, 1, 2, 4)), ("margin", (0, 1, 2, 3)))
+        for number in rounds
+    ]
+    numbered = [
+        replace(row, round=place)
+        for name in ("random", "margin")
+        for place, row in enumerate(row for row in points if row.strategy == name)
+    ]
+    row = found(numbered)["margin"]
+    assert row.final_difference.value == pytest.approx(0)
+    assert row.area_difference.value == pytest.approx(0)
+    assert row.spent == pytest.approx(0.75)
+    rng = np.random.default_rng(0)
+    said = report(numbered, rng, 100, tmp_path / "wer.svg", "random")
+    assert said[-1].startswith("warning: margin asked about 75% of the audio that random did")
+    assert len([line for line in said if line.startswith("warning")]) == 1

@@ -45,6 +45,11 @@ def test_the_pool_holds_what_was_neither_asked_about_nor_labelled(filled: Store)
     assert ids(filled.evaluation_utterances()) == "test"
 
 
+def test_utterances_come_by_their_ids(filled: Store) -> None:
+    assert ids(filled.utterances(["c", "stranger", "a"])) == "ac"
+    assert filled.utterances([]) == []
+
+
 def test_texts_of_every_manifest_count_as_learned(filled: Store) -> None:
     for number, text in enumerate(["бир", "эки", "бир"]):
         row = Example("ab"[number % 2], "audio/a.flac", 2.0, "radio", "ky", text)

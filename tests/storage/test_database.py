@@ -24,7 +24,7 @@ def test_readers_do_not_wait_for_the_writer(store: Store) -> None:
 def test_rows_refer_to_rows_that_exist(filled: Store) -> None:
     with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
         filled.add_hypotheses("base", [hypothesis("a"), hypothesis("stranger")])
-    assert filled.heard("base") == set()
+    assert filled.heard("base", "a") == set()
 
 
 def test_a_transaction_keeps_other_writers_out_from_its_start(filled: Store) -> None:

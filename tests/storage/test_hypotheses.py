@@ -12,7 +12,9 @@ from .rows import hypothesis
 def test_a_hypothesis_comes_back_as_it_was(filled: Store) -> None:
     filled.add_hypotheses("base", [hypothesis("a"), hypothesis("b")])
     filled.add_hypotheses("base", [hypothesis("b", "эки")])
-    assert filled.heard("base") == {"a", "b"}
+    assert filled.heard("base", "abc") == {"a", "b"}
+    assert filled.heard("base", "bc") == {"b"}
+    assert filled.heard("another", "abc") == set()
     assert filled.hypotheses("base", ["b", "c"]) == {"b": hypothesis("b", "эки")}
 
 

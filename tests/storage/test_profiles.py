@@ -123,8 +123,6 @@ def test_a_deleted_file_is_named(filled: Store) -> None:
 @pytest.mark.parametrize(
     ("embedding", "message"),
     [
-        ([1.0, math.nan], "embedding of b by whisper has values that are not finite"),
-        ([1.0, math.inf], "not finite"),
         ([1.0, 2.0, 3.0], r"shape \(3,\), expected"),
         ([[1.0, 2.0]], r"shape \(1, 2\), expected"),
     ],
@@ -136,6 +134,34 @@ def test_an_embedding_that_is_of_no_use_is_named(
     with pytest.raises(WorkspaceError, match=message):
         filled.add_profiles("whisper", [profile("a"), broken])
     assert filled.profiles("whisper", ["a"]) == {}
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("names", ["bac", "abc"])
+def test_an_embedding_that_is_not_finite_is_left_out(
+    filled: Store, value: float, names: str
+) -> None:
+    rows = {"a": profile("a", 1.0, 2.0), "b": profile("b", value, 1.0), "c": profile("c", 3.0, 4.0)}
+    assert filled.add_profiles("whisper", [rows[name] for name in names]) == ["b"]
+    assert filled.embeddings("whisper").tolist() == [[1, 2], [3, 4]]
+    found = filled.profiles("whisper", "abc")
+    assert found["b"].loudness_dbfs == rows["b"].loudness_dbfs
+    assert np.isnan(found["b"].embedding).all()
+    assert found["c"].embedding.tolist() == [3, 4]
+    assert filled.scored_pool("base", "whisper").embedding_rows.tolist() == [0, -1, 1]
+    filled.put_labels([Label(name, "бир", None, [name]) for name in "abc"])
+    assert filled.known_embeddings("whisper").tolist() == [[1, 2], [3, 4]]
+    assert ids(filled.unprofiled("whisper")) == ""
+
+
+def test_a_first_block_without_any_embedding_leaves_room_for_the_next(filled: Store) -> None:
+    for name in "ab":
+        assert filled.add_profiles("whisper", [profile(name, math.nan, 1.0)]) == [name]
+    assert filled.known_embeddings("whisper").shape == (0, 2)
+    assert np.isnan(filled.profiles("whisper", "a")["a"].embedding).all()
+    assert filled.add_profiles("whisper", [profile("c", 3.0, 4.0)]) == []
+    assert filled.embeddings("whisper").tolist() == [[3, 4]]
+    assert filled.scored_pool("base", "whisper").embedding_rows.tolist() == [-1, -1, 0]
 
 
 def test_another_model_under_the_same_name_is_refused(filled: Store) -> None:

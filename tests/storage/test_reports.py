@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -52,6 +53,17 @@ def test_an_answer_comes_with_what_was_shown_and_what_it_cost(filled: Store) -> 
     assert a.profile is not None
     assert a.profile.embedding.tolist() == profile("a").embedding.tolist()
     assert [row.profile for row in filled.answers("another")] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("facts", "trusted"), [({}, True), ({"trusted": True}, True), ({"trusted": False}, False)]
+)
+def test_an_answer_says_whether_what_was_shown_was_to_be_trusted(
+    filled: Store, facts: dict[str, bool], trusted: bool
+) -> None:
+    filled.put_selection(1, replace(selection("a"), facts=facts))
+    filled.put_labels([Label("a", "бир", None, ["1"])])
+    assert [row.trusted for row in filled.answers("whisper")] == [trusted]
 
 
 def test_what_is_not_labelled_is_no_answer(filled: Store) -> None:

@@ -68,6 +68,28 @@ def test_the_newest_reason_is_kept_and_an_old_one_goes(filled: Store) -> None:
     ]
 
 
+def test_a_reason_goes_when_its_clip_is_chosen_as_if_there_were_none(filled: Store) -> None:
+    first = [Gated(name, "speech", 0.0, 0.15) for name in "ab"]
+    filled.put_selection(1, Selection([], first, {}))
+    open_round_2(filled)
+    filled.put_selection(2, selection("a"))
+    assert gated(filled) == []
+
+
+def test_a_selection_without_a_batch_is_replaced_by_the_next_one_of_its_round(
+    filled: Store,
+) -> None:
+    held = [Gated(name, "speech", 0.0, 0.15) for name in "ab"]
+    for _ in range(2):
+        filled.put_selection(1, Selection([], held, {"pool": 2}))
+    assert filled.arms(1) == set()
+    chosen = replace(selection("c", "a"), gated=held[1:], facts={"pool": 3})
+    filled.put_selection(1, chosen)
+    assert gated(filled) == [("b", 1, "speech", 0.0, 0.15)]
+    assert filled.db.execute("SELECT facts FROM selections").fetchall() == [('{"pool": 3}',)]
+    assert filled.arms(1) == {"acquired"}
+
+
 def test_a_clip_is_released_by_the_beginning_of_its_id(filled: Store) -> None:
     filled.add([utterance("aa"), utterance("ab1"), utterance("ab2")], [])
     assert filled.released() == set()

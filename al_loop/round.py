@@ -33,6 +33,7 @@ from al_loop.records import (
     Leak,
     Manifest,
     Round,
+    ScoredPool,
     Selection,
     Source,
     Stage,
@@ -94,9 +95,8 @@ class Loop:
         """Advance the open round, or a new one, as far as it goes now.
 
         close: do not wait for further answers; a round that has not asked yet waits nevertheless.
-        insist: try a failed stage before its pause is over.
-        until: come back before this stage. Raises what a failing stage raised,
-        after recording it.
+        insist: try a failed stage before its pause is over. until: come back before this stage.
+        Raises what a failing stage raised, after recording it.
         """
         current = self.store.open_round()
         if current is None:
@@ -237,33 +237,36 @@ class Loop:
     # -- the stages ------------------------------------------------------------------------------
 
     def _score(self, current: Round) -> None:
-        self._listen_to_pool(current)
+        self._scored_pool(current)
         with self._finishing(current):
             pass
 
-    def _listen_to_pool(self, current: Round) -> None:
-        """Profile the pool, and decode what no gate holds back for its sound alone.
+    def _scored_pool(self, current: Round) -> ScoredPool:
+        """The pool, profiled, and decoded where no gate holds a clip back for its sound alone.
 
         Hypotheses of a checkpoint that is not trusted would say nothing: it decodes none.
         """
         from al_loop.acquisition.gates import limits, profile_gates
         from al_loop.acquisition.selection import needs_scores
 
-        rule = self.settings.gates
-        if not needs_scores(self.settings.select, rule):
-            return
-        base = self._base(current.checkpoint_id)
-        self.listening.profile(base, self._encoder, rule.related_languages)
-        if not self._trusts(current.checkpoint_id):
-            return
-        pool = self.store.scored_pool(current.checkpoint_id, self._encoder)
+        rule, checkpoint_id = self.settings.gates, current.checkpoint_id
+        needed = needs_scores(self.settings.select, rule)
+        if needed:
+            base = self._base(checkpoint_id)
+            self.listening.profile(base, self._encoder, rule.related_languages)
+        pool = self.store.scored_pool(checkpoint_id, self._encoder)
         missing = set(pool.ids[~pool.heard].tolist())
-        if missing and rule.enabled:
+        if not needed or not missing or not self._trusts(checkpoint_id):
+            return pool
+        if rule.enabled:
             answers, released = self.store.answers(self._encoder), self.store.released()
             gated = profile_gates(pool, limits(rule, answers), released)
             missing -= {row.utterance_id.encode() for row in gated}
         unheard = self.store.utterances([name.decode() for name in sorted(missing)])
-        self.listening.listen(self._checkpoint(current.checkpoint_id), unheard)
+        if not unheard:
+            return pool
+        self.listening.listen(self._checkpoint(checkpoint_id), unheard)
+        return self.store.scored_pool(checkpoint_id, self._encoder)
 
     def _select(self, current: Round) -> Outcome | None:
         """Choose from the pool as it is: it may have changed since it was scored."""
@@ -271,9 +274,8 @@ class Loop:
 
         from al_loop.acquisition.selection import select
 
-        self._listen_to_pool(current)
         selection = select(
-            self.store.scored_pool(current.checkpoint_id, self._encoder),
+            self._scored_pool(current),
             self.store.answers(self._encoder),
             self.store.known_embeddings(self._encoder),
             self.store.released(),

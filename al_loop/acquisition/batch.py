@@ -9,6 +9,7 @@ where worth comes from nor what a gate is.
 from __future__ import annotations
 
 import heapq
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -59,16 +60,16 @@ class Acquired:
 Chooser = Callable[[Shortlist], "Greedy"]
 
 
-class Greedy:
+class Greedy(ABC):
     """A greedy choice in steps: `order` yields the best row that is left, `take` takes it."""
 
     def __init__(self, short: Shortlist) -> None:
         self.short = short
 
-    def order(self) -> Iterator[int]:
-        raise NotImplementedError
+    @abstractmethod
+    def order(self) -> Iterator[int]: ...
 
-    def take(self, row: int, cosines: np.ndarray) -> None:
+    def take(self, row: int, cosines: np.ndarray) -> None:  # noqa: B027 - some need not know
         """cosines: (V,) of `row` with all."""
 
 

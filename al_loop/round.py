@@ -256,7 +256,7 @@ class Loop:
             self.listening.profile(base, self._encoder, rule.related_languages)
         pool = self.store.scored_pool(checkpoint_id, self._encoder)
         missing = set(pool.ids[~pool.heard].tolist())
-        if not needed or not missing or not self._trusts(checkpoint_id):
+        if not needed or not missing or not self.trusts(checkpoint_id):
             return pool
         if rule.enabled:
             answers, released = self.store.answers(self._encoder), self.store.released()
@@ -281,7 +281,7 @@ class Loop:
             self.store.released(),
             self.settings.select,
             self.settings.gates,
-            self._trusts(current.checkpoint_id),
+            self.trusts(current.checkpoint_id),
             partial(self._doubt, current),
             self.settings.model.language,
             np.random.default_rng([current.seed, STAGES.index("select")]),
@@ -317,7 +317,7 @@ class Loop:
             self._checkpoint(current.checkpoint_id), self.store.utterances(utterance_ids), doubt
         )
 
-    def _trusts(self, checkpoint_id: str) -> bool:
+    def trusts(self, checkpoint_id: str) -> bool:
         """Whether the checkpoint's doubts say anything: it is of some use, as far as was measured.
 
         Where nothing was, it counts whether it was trained.

@@ -19,6 +19,7 @@ from al_loop.config import ModelSettings, TrainSettings
 from al_loop.records import Example
 from al_loop.whisper.recognizer import WhisperRecognizer
 from benchmarks import notebook
+from benchmarks.memory import peak_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ def main(side: str, folder: Path) -> None:
     plan = read_plan(folder)
     start = time.perf_counter()
     {"notebook": _notebook, "al_loop": _al_loop}[side](plan, folder)
-    used = {"seconds": time.perf_counter() - start, "peak_bytes": _peak_bytes()}
+    used = {"seconds": time.perf_counter() - start, "peak_bytes": peak_bytes()}
     (folder / f"{side}.json").write_text(json.dumps(used), encoding="utf-8")
 
 
@@ -66,16 +67,6 @@ def _al_loop(plan: Plan, folder: Path) -> None:
         "base", plan.epochs, [], settings, plan.seed, folder / "al_loop", folder / "scratch"
     )
     print("\n".join(sidecar["notes"]))
-
-
-def _peak_bytes() -> int:
-    """The most memory that this process has held at once.
-
-    From Linux's /proc: `ru_maxrss` would start at what the parent held when it started this one.
-    """
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) * 1024
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ def correlation(loop: Loop, replies: Replies) -> dict[str, float | None]:
     answers = sorted(loop.store.answers(encoder), key=lambda row: row.utterance_id)
     fit_rng = rng.spawn(1)[0]
     learned = predictor.fit(answers, settings.select.fallback, fit_rng, current.number)
-    ranks = ranking.choose(settings.select, loop._trusts(current.checkpoint_id), learned)
+    ranks = ranking.choose(settings.select, loop.trusts(current.checkpoint_id), learned)
     if ranks.decodes or ranks.name in ("random", ranking.DIVERSITY):
         return unknown
     pool = loop.store.scored_pool(current.checkpoint_id, encoder)

@@ -98,7 +98,7 @@ def _hear(
             say(f"  {note}")
         trained.touch()
     heard: dict[str, str] = {}
-    blocks = recognizer.blocks(plan.utterances)
+    blocks = recognizer.blocks(str(weights), plan.utterances)
     for hypotheses in engine.map(lambda: recognizer.listener(str(weights)), blocks):
         heard |= {row.utterance_id: row.text for row in hypotheses}
         say(f"  heard {len(heard)} of {len(plan.utterances)} clips")

@@ -11,7 +11,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
@@ -36,6 +36,7 @@ from storage.workspace import Workspace
 
 if TYPE_CHECKING:
     from al_loop.config import Settings
+    from al_loop.records import Hypothesis
     from labeling.server import Running
     from labeling.session import Session
     from storage.queries import Reader
@@ -152,7 +153,7 @@ def ingest(
     languages = WHISPER_LANGUAGES | {target}
     intake = Intake(source, kind, language or target, split, languages, weight)
     rows = read_rows(place, hub_split, text_column)
-    total = len(rows) if isinstance(rows, list) else None
+    total = len(rows) if isinstance(rows, Sized) else None
     with tqdm(total=total, unit="clip", disable=None) as bar:
         report = take_in(rows, intake, store, root.root, bar.update)
     for refusal in report.refusals:
@@ -549,6 +550,7 @@ def evaluate(workspace: Path, checkpoint: str | None, full_windows: bool, as_jso
     """
     from tqdm import tqdm
 
+    from al_loop.engine.local import LocalEngine
     from al_loop.evaluation import evaluate_sets
     from al_loop.report import measured_lines
     from al_loop.whisper.features import MAX_WINDOW_S
@@ -565,14 +567,14 @@ def evaluate(workspace: Path, checkpoint: str | None, full_windows: bool, as_jso
     if full_windows:  # every window is one bucket
         model = model.model_copy(update={"bucket_s": MAX_WINDOW_S})
     recognizer = WhisperRecognizer(root.root, model)
-    blocks = recognizer.blocks(utterances)
     with weights(store, measured):
+        blocks = recognizer.blocks(measured.path, utterances)
         listen = recognizer.listener(measured.path)
-    heard = {
-        row.utterance_id: row
-        for block in tqdm(blocks, unit="block", disable=None)
-        for row in listen(block)
-    }
+    heard: dict[str, Hypothesis] = {}
+    with tqdm(total=len(utterances), unit="clip", disable=None) as progress:
+        for rows in LocalEngine().map(lambda: listen, blocks):
+            heard |= {row.utterance_id: row for row in rows}
+            progress.update(len(rows))
     samples = settings.evaluate.bootstrap_samples
     evaluations = evaluate_sets(utterances, heard, measured.id, samples)
     if as_json:

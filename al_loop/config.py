@@ -91,10 +91,16 @@ class ModelSettings(Section):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto", description="where the model runs"
     )
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+    backend: Literal["auto", "torch", "ctranslate2"] = Field(
         "auto",
-        description="of the encoder and the output layer where clips are heard or profiled; "
-        "`auto` takes the shorter one that the device computes faster",
+        description="what hears clips; `auto` is CTranslate2 on a CPU, where it is several times "
+        "faster, and torch elsewhere",
+    )
+    precision: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field(
+        "auto",
+        description="where clips are heard or profiled: with torch that of the encoder and the "
+        "output layer, with CTranslate2 that of all weights; `auto` takes the shortest that is "
+        "known to serve, which is `int8` for CTranslate2 on a CPU",
     )
     padding_s: float = Field(
         2.0, ge=0, description="silence behind a clip, so that the model hears where it ends"
@@ -102,11 +108,26 @@ class ModelSettings(Section):
     bucket_s: Positive = Field(
         1.0, le=30, description="clip and padding are rounded up to a multiple of this"
     )
-    batch_s: Positive = Field(96.0, description="seconds decoded at once, padding included")
+    memory_mb: Positive = Field(
+        2048.0,
+        description="MiB for the clips that are decoded at once, beside the weights; on a GPU "
+        "more is faster",
+    )
 
     def identity(self) -> dict[str, Any]:
         """What a workspace cannot change: figures before and after would not compare."""
-        return self.model_dump(exclude={"device", "precision", "batch_s"})
+        return self.model_dump(exclude={"device", "backend", "precision", "memory_mb"})
+
+
+class ScoreSettings(Section):
+    """How much of the pool is listened to."""
+
+    minutes: Positive | None = Field(
+        None,
+        description="minutes of scoring per round, profiling included: the stalest and the most "
+        "promising clips come first, the rest waits for later rounds. Without it the whole pool "
+        "is scored. A round that was killed while it scored counts them anew",
+    )
 
 
 class SelectSettings(Section):
@@ -362,6 +383,7 @@ class Settings(Section):
 
     seed: int = Field(0, ge=0, description="every random choice follows from it")
     model: ModelSettings = ModelSettings()
+    score: ScoreSettings = ScoreSettings()
     select: SelectSettings = SelectSettings()
     gates: GateSettings = GateSettings()
     embedding: EmbeddingSettings = EmbeddingSettings()

@@ -33,7 +33,8 @@ def status_lines(reader: Reader, settings: Settings) -> list[str]:
         f"round:    {_round(status)}",
         f"waits:    {_waits(status, settings.label_studio.close_share)}",
         f"data:     {status.pool} clips ({status.pool_s / 60:.1f} min) in the pool, "
-        f"{status.labelled} labelled ({minutes}), {status.refused} refused",
+        f"{status.labelled} labelled ({minutes}), {status.refused} refused"
+        f"{_waiting(reader, status)}",
         f"WER (%):  {_in_use(reader.checkpoint_in_use())}",
         f"failure:  {_failure(status)}",
     ]
@@ -187,6 +188,15 @@ def _round(status: Status) -> str:
     if status.stage is None:
         return f"{status.round} is recorded; `al-loop round` opens the next"
     return f"{status.round}, at {status.stage}"
+
+
+def _waiting(reader: Reader, status: Status) -> str:
+    """How much of the pool the newest selection chose from, where not all of it was scored."""
+    facts = {} if status.round is None else reader.selection(status.round)
+    if not facts.get("waiting"):
+        return ""
+    scored = f"{facts['scored']:,} of {facts['pool']:,} clips were scored for round {status.round}"
+    return f"; {scored}, the rest waits for later rounds"
 
 
 def _waits(status: Status, close_share: float) -> str:

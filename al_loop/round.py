@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
 
 from al_loop.config import Settings
@@ -68,7 +69,8 @@ class Outcome:
 
 
 class Loop:
-    """One workspace's loop, wired to its ports. `say` takes lines about progress."""
+    """One workspace's loop, wired to its ports. `say` takes lines about progress; `clock` tells
+    seconds, for a budget of minutes."""
 
     def __init__(
         self,
@@ -79,6 +81,7 @@ class Loop:
         oracle: Callable[[], Oracle],
         settle: Callable[[Sequence[Annotation]], Label],
         say: Callable[[str], None],
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self.settings = settings
         self.store = store
@@ -87,6 +90,7 @@ class Loop:
         self.oracle = oracle
         self.settle = settle
         self.say = say
+        self.clock = clock
         self.listening = Listening(store, engine, recognizer, say)
 
     def advance(
@@ -138,7 +142,7 @@ class Loop:
                 raise AlLoopError(
                     f"round {number}: {stage} was started {MOST_STARTS} times and killed each "
                     "time; look for what killed it (out of memory?), lower train.batch_size or "
-                    "model.batch_s"
+                    "model.memory_mb"
                 )
             ended = work()
         except Exception as exc:
@@ -237,27 +241,47 @@ class Loop:
     # -- the stages ------------------------------------------------------------------------------
 
     def _score(self, current: Round) -> None:
-        self._scored_pool(current)
+        if self._in_parts:
+            self._score_part(current)
+        else:
+            self._scored_pool(current)
         with self._finishing(current):
             pass
+
+    @property
+    def _in_parts(self) -> bool:
+        """Whether only a part of the pool is scored in a round."""
+        from al_loop.acquisition.selection import needs_scores
+
+        limited = self.settings.score.minutes is not None
+        return limited and needs_scores(self.settings.select, self.settings.gates)
+
+    def _score_part(self, current: Round) -> int:
+        from al_loop.rescoring import score_part
+
+        in_use = self._checkpoint(current.checkpoint_id)
+        base, trusted = self._base(in_use.id), self.trusts(in_use.id)
+        seed = [current.seed, STAGES.index("score")]
+        return score_part(self.settings, self.listening, base, in_use, trusted, seed, self.clock)
 
     def _scored_pool(self, current: Round) -> ScoredPool:
         """The pool, profiled, and decoded where no gate holds a clip back for its sound alone.
 
-        Hypotheses of a checkpoint that is not trusted would say nothing: it decodes none.
+        Hypotheses of a checkpoint that is not trusted would say nothing: it decodes none. Where the
+        pool is scored in parts, `_score_part` has done what is done here.
         """
         from al_loop.acquisition.gates import limits, profile_gates
         from al_loop.acquisition.selection import needs_scores
 
         rule, checkpoint_id = self.settings.gates, current.checkpoint_id
-        needed = needs_scores(self.settings.select, rule)
+        needed = needs_scores(self.settings.select, rule) and not self._in_parts
         if needed:
             base = self._base(checkpoint_id)
             self.listening.profile(base, self._encoder, rule.related_languages)
         pool = self.store.scored_pool(checkpoint_id, self._encoder)
-        missing = set(pool.ids[~pool.heard].tolist())
-        if not needed or not missing or not self.trusts(checkpoint_id):
+        if not needed or not self.trusts(checkpoint_id):
             return pool
+        missing = set(pool.ids[~pool.heard].tolist())
         if rule.enabled:
             answers, released = self.store.answers(self._encoder), self.store.released()
             gated = profile_gates(pool, limits(rule, answers), released)
@@ -269,12 +293,28 @@ class Loop:
         return self.store.scored_pool(checkpoint_id, self._encoder)
 
     def _select(self, current: Round) -> Outcome | None:
-        """Choose from the pool as it is: it may have changed since it was scored."""
+        """Choose from the pool as it is: it may have changed since it was scored.
+
+        Where the part that is scored has nothing to ask about, the next one is scored.
+        """
+        from al_loop.acquisition.turns import only_waits
+
+        selection = self._choose(current)
+        while only_waits(selection) and self._score_part(current):
+            selection = self._choose(current)
+        if not selection.choices:
+            return self._nothing_to_ask(current, selection)
+        self.say(f"  {selection.facts['reason']}")
+        with self._finishing(current):
+            self.store.put_selection(current.number, selection)
+        return None
+
+    def _choose(self, current: Round) -> Selection:
         import numpy as np
 
         from al_loop.acquisition.selection import select
 
-        selection = select(
+        return select(
             self._scored_pool(current),
             self.store.answers(self._encoder),
             self.store.known_embeddings(self._encoder),
@@ -286,13 +326,8 @@ class Loop:
             self.settings.model.language,
             np.random.default_rng([current.seed, STAGES.index("select")]),
             current.number,
+            self._in_parts,
         )
-        if not selection.choices:
-            return self._nothing_to_ask(current, selection)
-        self.say(f"  {selection.facts['reason']}")
-        with self._finishing(current):
-            self.store.put_selection(current.number, selection)
-        return None
 
     def _nothing_to_ask(self, current: Round, selection: Selection) -> Outcome | None:
         """Go on without asking where there is something new to train on, else stay before select.

@@ -6,6 +6,7 @@ connection. A group that calls methods of another is made over it:
     database     the connection, migrations, `transaction()`
     ├── catalogue    sources, utterances, refusals
     │   ├── answers      tasks, annotations, labels; Label Studio's project
+    │   ├── staleness    when each clip was heard last, and what of
     │   └── profiles     what each utterance sounds like; the files of embeddings
     │       ├── pools        the pool as columns of numbers
     │       └── reports      answers with what was shown, learning curves, reports
@@ -28,7 +29,10 @@ from storage.reports import Reports
 from storage.rounds import Rounds
 from storage.selections import Selections
 from storage.simulations import Simulations
+from storage.staleness import Staleness
 
 
-class Store(Answers, Selections, Hypotheses, Pools, Reports, Manifests, Rounds, Simulations):
+class Store(
+    Answers, Selections, Hypotheses, Staleness, Pools, Reports, Manifests, Rounds, Simulations
+):
     """All that the loop remembers: the port `al_loop.ports.Store`, and what the commands need."""

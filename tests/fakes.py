@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -90,7 +91,9 @@ class FakeRecognizer:
         sidecar = {"made_from": model.checkpoint, "token_started_from": model.donor}
         return self._save(folder, {**sidecar, "model": model.identity(), "skill": 0})
 
-    def blocks(self, utterances: Sequence[Utterance]) -> list[list[Utterance]]:
+    def blocks(
+        self, checkpoint: str, utterances: Sequence[Utterance], texts: int = 1
+    ) -> list[list[Utterance]]:
         return [list(utterances[start : start + 5]) for start in range(0, len(utterances), 5)]
 
     def listener(self, checkpoint: str) -> Callable[[Sequence[Utterance]], list[Hypothesis]]:
@@ -251,6 +254,7 @@ class World:
     oracle: FakeOracle = field(default_factory=FakeOracle)
     settings: Settings = field(default_factory=lambda: Settings.model_validate(SETTINGS))
     said: list[str] = field(default_factory=list)
+    clock: Callable[[], float] = monotonic
 
     def set(self, **sections: Mapping[str, Any]) -> None:
         """Change settings, as in `set(select={"budget_s": 1.0})`."""
@@ -271,6 +275,7 @@ class World:
             lambda: self.oracle,
             settle,
             self.said.append,
+            self.clock,
         ).advance(close, insist, until)
 
     def batch(self, round_number: int) -> list[str]:

@@ -137,7 +137,9 @@ class Student:
             raise KeyboardInterrupt
         return {"notes": ["it went well"]}
 
-    def blocks(self, utterances: Sequence[Utterance]) -> list[list[Utterance]]:
+    def blocks(
+        self, checkpoint: str, utterances: Sequence[Utterance], texts: int = 1
+    ) -> list[list[Utterance]]:
         return [[row] for row in utterances]
 
     def listener(self, checkpoint: str) -> Callable[[Sequence[Utterance]], list[Hypothesis]]:

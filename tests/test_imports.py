@@ -29,9 +29,10 @@ ROOMS = {
     "al_loop.config_file": "al_loop.config tomli_w",
     "al_loop.ports": "al_loop.config",
     "al_loop.listening": "al_loop.ports",
+    "al_loop.rescoring": "al_loop.acquisition al_loop.config al_loop.listening al_loop.ports numpy",
     "al_loop.round": "al_loop.config al_loop.ports al_loop.acquisition al_loop.manifest "
     "al_loop.mixture al_loop.evaluation al_loop.evidence al_loop.leakage al_loop.listening "
-    "al_loop.promotion numpy",
+    "al_loop.promotion al_loop.rescoring numpy",
     "al_loop.acquisition": "al_loop.acquisition al_loop.config al_loop.metrics al_loop.text jiwer "
     "numpy scipy sklearn threadpoolctl",
     "al_loop.evidence": "al_loop.evidence_lines al_loop.evidence_sums al_loop.metrics "

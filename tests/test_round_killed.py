@@ -32,9 +32,10 @@ class DyingStore:
     READS = (
         "annotations", "answered", "answers", "arms", "checkpoint", "current_checkpoint_id",
         "curve_points", "evaluation_utterances", "failures", "has_pool", "heard", "high_water",
-        "hypotheses", "known_embeddings", "last_recorded_round", "last_round", "manifest",
-        "open_round", "released", "scored_pool", "sources", "training_examples", "unheard",
-        "unprofiled", "unpushed", "utterances", "word_error_rate", "workspace",
+        "hypotheses", "known_embeddings", "last_heard", "last_recorded_round", "last_round",
+        "manifest", "open_round", "profiles", "released", "scored_pool", "sources",
+        "training_examples", "unheard", "unprofiled", "unprofiled_beyond_pool", "unpushed",
+        "utterances", "word_error_rate", "workspace",
     )  # fmt: skip
     BLOCKS = ("finishing", "new_checkpoint_folder")
 

@@ -28,10 +28,11 @@ MUCH_LEFT = 0.1
 class Outcome:
     """What a select stage came to. Rows are rows of the pool.
 
-    arms: by row, what is in the batch. passed: rows that no gate on one number holds back; free:
-    those of them that no gate at all was seen to hold back. first, scores: (N,) float64, what made
-    the short lists and what chose from them. compared, decoded: (N,) bool, what was in a short list
-    and what was decoded again. released: how many clips of the pool no gate may hold back.
+    arms: by row, what is in the batch. passed: rows that are scored and that no gate on one number
+    holds back; free: those of them that no gate at all was seen to hold back. first, scores: (N,)
+    float64, what made the short lists and what chose from them. compared, decoded: (N,) bool, what
+    was in a short list and what was decoded again. waiting: how many clips wait for a later round
+    to score them. released: how many clips of the pool no gate may hold back.
     """
 
     pool: ScoredPool
@@ -50,6 +51,7 @@ class Outcome:
     compared: np.ndarray
     decoded: np.ndarray
     beyond_quota: int
+    waiting: int
     released: int
 
     @property
@@ -64,8 +66,11 @@ class Outcome:
 
 
 def check_fits(outcome: Outcome) -> None:
-    """Raises AlLoopError when nothing was chosen because no clip fits into the budget."""
-    if not outcome.gates_tried_only or not len(outcome.scored):
+    """Raises AlLoopError when nothing was chosen because no clip fits into the budget.
+
+    Not while others wait to be scored: one of them may fit.
+    """
+    if outcome.waiting or not outcome.gates_tried_only or not len(outcome.scored):
         return
     budget, least = outcome.forecast.budget, outcome.forecast.costs[outcome.scored].min()
     if least <= budget:
@@ -84,12 +89,14 @@ def facts(outcome: Outcome) -> dict[str, Any]:
 
     "acquisition", what ranked; "wanted", what the settings ask for; "reason", a sentence;
     "trusted", whether the checkpoint's doubts say anything, and "cold_start", whether diversity
-    ranked because they do not; "pool", "unscored" (clips that ranking had to leave out),
-    "released"; "limits" and "gates" (clips held back), by gate; "shortlist", clips that were
-    compared, and "decoded_again"; "predictor", see `predictor.fit`, or None; "effort"; "budget":
-    {"of", "seconds", "spent_s"}; "arms": {arm: {"clips", "audio_s"}}; "audio_s"; "annotator_s",
-    predicted; "expected_word_errors" or None; "diversity"; "speakers", known ones in the pool;
-    "beyond_quota", clips of the batch that a quota would have refused had there been others.
+    ranked because they do not; "pool", "scored" (clips that were looked at as far as they need,
+    those that a gate holds back among them), "waiting" (the others, for a later round), "unscored"
+    (clips that ranking had to leave out), "released"; "limits" and "gates" (clips held back), by
+    gate; "shortlist", clips that were compared, and "decoded_again"; "predictor", see
+    `predictor.fit`, or None; "effort"; "budget": {"of", "seconds", "spent_s"}; "arms": {arm:
+    {"clips", "audio_s"}}; "audio_s"; "annotator_s", predicted; "expected_word_errors" or None;
+    "diversity"; "speakers", known ones in the pool; "beyond_quota", clips of the batch that a quota
+    would have refused had there been others.
     """
     pool, found, arms = outcome.pool, outcome.forecast, outcome.arms
     rows = np.array(list(arms), dtype=np.int64)
@@ -102,6 +109,8 @@ def facts(outcome: Outcome) -> dict[str, Any]:
         "trusted": outcome.trusted,
         "cold_start": outcome.ranking.name == ranking.DIVERSITY,
         "pool": len(pool.ids),
+        "scored": len(pool.ids) - outcome.waiting,
+        "waiting": outcome.waiting,
         "unscored": _unscored(outcome),
         "released": outcome.released,
         "limits": {gate: float(limit) for gate, limit in outcome.limits.items()},
@@ -137,8 +146,16 @@ def _unscored(outcome: Outcome) -> int:
 
 def _reason(outcome: Outcome) -> str:
     if outcome.gates_tried_only:
-        return _why_nothing(outcome)
-    return "; ".join([outcome.ranking.reason, *_notes(outcome)])
+        return "; ".join([_why_nothing(outcome), *_waiting(outcome)])
+    return "; ".join([outcome.ranking.reason, *_waiting(outcome), *_notes(outcome)])
+
+
+def _waiting(outcome: Outcome) -> list[str]:
+    if not outcome.waiting:
+        return []
+    pool = len(outcome.pool.ids)
+    scored = f"{pool - outcome.waiting:,} of {pool:,} clips are scored"
+    return [f"{scored}, the rest waits for later rounds"]
 
 
 def _notes(outcome: Outcome) -> list[str]:
@@ -168,13 +185,15 @@ def _notes(outcome: Outcome) -> list[str]:
 
 def _why_nothing(outcome: Outcome) -> str:
     """Why a pool that is not empty gave nothing to acquire, and no control arm."""
+    if outcome.waiting and not len(outcome.passed) and not outcome.gated:
+        return "nothing that is scored so far can be asked about"
     if not len(outcome.free):
         counts = Counter(row.gate for row in outcome.gated)
         shown = ", ".join(f"{gate} {count}" for gate, count in counts.most_common())
+        clips = len(outcome.pool.ids) - outcome.waiting
         return (
-            f"the gates hold back all {len(outcome.pool.ids)} clips of the pool ({shown}): release "
-            "some with `al-loop gates release`, change the limits under [gates], or ingest more "
-            "audio"
+            f"the gates hold back all {clips} clips of the pool ({shown}): release some "
+            "with `al-loop gates release`, change the limits under [gates], or ingest more audio"
         )
     clips, name = len(outcome.free), outcome.ranking.first
     if outcome.decoded.any():

@@ -35,6 +35,7 @@ from al_loop.acquisition.gates import (
 from al_loop.acquisition.lists import short_lists
 from al_loop.acquisition.neighbourhood import Neighbourhood
 from al_loop.acquisition.space import Space
+from al_loop.acquisition.turns import profiled, scored
 from al_loop.config import GateSettings, SelectSettings
 from al_loop.records import Answer, Arm, Choice, ScoredPool, Selection
 
@@ -62,12 +63,20 @@ def select(
     language: str,
     rng: np.random.Generator,
     number: int | None = None,
+    in_parts: bool = False,
 ) -> Selection:
     """The query batch, what the gates held back, and the facts. Independent of the input's order.
 
     known: (K, D) embeddings of what is labelled or asked about. released: ids that no gate holds
     back. trusted: whether the checkpoint's doubts say anything. number: the round's; by default
-    the one after the newest answer's.
+    the one after the newest answer's. in_parts: whether a budget left clips without a profile or a
+    hypothesis, which then wait for a later round: they are neither ranked nor held back.
+
+    The control arm of a pool that is scored in parts is drawn from every clip with a profile that
+    no gate holds back, heard or not: half of what was heard is heard for what it promised, while
+    clips get their profiles in a random order. A clip without a profile cannot be gated, and is not
+    drawn. What was not heard has passed no gate on hypotheses either, so the arm may hold some junk
+    that these would have kept from it.
 
     The batch is empty, or of the explored arm alone, when the gates hold back all that is left, or
     no clip has a score; the facts' "reason" says so. `al_loop.acquisition.facts` has the others.
@@ -78,7 +87,7 @@ def select(
     if not len(pool.ids):
         reason = "the pool is empty: ingest more audio"
         return Selection([], [], {"pool": 0, "trusted": trusted, "reason": reason})
-    work = _Work(pool, answers, known, released, settings, gates, trusted, rng, number)
+    work = _Work(pool, answers, known, released, settings, gates, trusted, rng, number, in_parts)
     return work.run(doubt, language)
 
 
@@ -111,6 +120,7 @@ class _Work:
         trusted: bool,
         rng: np.random.Generator,
         number: int | None,
+        in_parts: bool,
     ) -> None:
         # a stream each: what one part draws does not depend on the others
         self.rng = dict(
@@ -126,8 +136,12 @@ class _Work:
         self.held_rows = np.searchsorted(pool.ids, held_ids)
         passed = np.ones(len(pool.ids), bool)
         passed[self.held_rows] = False
-        self.passed = np.flatnonzero(passed)
-        space = Space(pool, self.passed, known, self.rng["centre"])
+        ready = scored(pool, trusted) if in_parts else passed
+        self.waiting = int((passed & ~ready).sum())
+        self.passed = np.flatnonzero(passed & ready)
+        # what the control arm is drawn from
+        self.gateable = np.flatnonzero(passed & profiled(pool)) if in_parts else self.passed
+        space = Space(pool, self.gateable, known, self.rng["centre"])
         bounds = self.limits if gates.enabled else None
         self.around = Neighbourhood(pool, space, known, answers, released, bounds)
         self.forecast = forecast(pool, answers, self.predictor, settings)
@@ -142,7 +156,7 @@ class _Work:
 
     def run(self, doubt: ranking.Decoder, language: str) -> Selection:
         settings = self.settings
-        order = self.around.let_through(self.rng["control"].permutation(self.passed))
+        order = self.around.let_through(self.rng["control"].permutation(self.gateable))
         control = control_arm(
             order, self.costs, self.budget, settings.control_share, self.rng["control"]
         )
@@ -186,6 +200,7 @@ class _Work:
             self.compared,
             self.decoded,
             self.beyond_quota,
+            self.waiting,
             int(self.around.is_released(np.arange(len(self.pool.ids))).sum()),
         )
 

@@ -18,13 +18,14 @@ DEFAULT = "default"
 """The workspace's own settings, as a strategy."""
 STRATEGIES = (DEFAULT, *get_args(Acquisition))
 NO_MATTER = (
+    "score.minutes",
     "select.budget_s",
     "select.budget_minutes",
     "train.save_minutes",
     "train.processes",
     "evaluate.bootstrap_samples",
 )
-"""Settings that points do not depend on: the first two are the simulation's own."""
+"""Settings that points do not depend on: the first three are the simulation's own."""
 ANY = 1e9
 """A margin that no loss exceeds."""
 
@@ -60,6 +61,7 @@ def strategy_settings(
     """
     changes: dict[str, dict[str, Any]] = {
         "select": {"budget_s": simulation.budget_s, "budget_minutes": None},
+        "score": {"minutes": None},  # or points would depend on the clock
         "gates": {},
         "label_studio": {"close_share": 1.0},
         "train": {"start_from": "base"},

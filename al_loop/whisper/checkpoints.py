@@ -162,7 +162,8 @@ def _load_transformers(name: str, **options: Any) -> Whisper:
 def _assemble(converted: ctranslate2.Converted, tokenizer_file: Path) -> Whisper:
     if not tokenizer_file.is_file():
         raise ModelError(f"{tokenizer_file.parent}: tokenizer.json is missing beside model.bin")
-    tokenizer = WhisperTokenizer(tokenizer_file=str(tokenizer_file))
+    # as OpenAI has it; without one others cannot pad a batch of texts
+    tokenizer = WhisperTokenizer(tokenizer_file=str(tokenizer_file), pad_token="<|endoftext|>")
     add_timestamps(tokenizer)
     model = WhisperForConditionalGeneration(converted.config)
     model.load_state_dict(converted.weights)

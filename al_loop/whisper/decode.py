@@ -6,25 +6,27 @@ reduced to a few numbers at once, and finished clips leave the batch. Knows no f
 
 from __future__ import annotations
 
-import math
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from transformers import DynamicCache, EncoderDecoderCache, WhisperForConditionalGeneration
+from transformers import (
+    DynamicCache,
+    EncoderDecoderCache,
+    WhisperConfig,
+    WhisperForConditionalGeneration,
+)
 
 from al_loop.whisper.languages import timestamp_ids
 from al_loop.whisper.precision import decoder_dtype, encoder_dtype
+from al_loop.whisper.statistics import Decoded, summary, token_statistics
 
 TOKENS_AT_LEAST = 16
 TOKENS_PER_S = 20
 """Ours: Kyrgyz speech needs 8 to 13 tokens a second in Whisper's vocabulary; what needs more than
 20 is looping. Whisper's own limit of 448 tokens holds as well."""
-EXPONENT = 1 / 3
-"""Of the generalised entropies, as in NeMo (Laptev and Ginsburg, arXiv 2212.08703)."""
-TOP_PART = 5
-"""Ours: of a clip's tokens one in so many, those of the highest entropy, make the top's mean."""
+PROMPT_LENGTH = 4
+"""Start, language, task, no timestamps."""
 IMPOSSIBLE = -1e9
 """The logit of a suppressed token. Finite, so that its share of an entropy is 0 and not nan."""
 
@@ -33,29 +35,13 @@ Choose = Callable[[int, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
-    """One clip's tokens (without prompt and end) and statistics.
+class Batch:
+    """Clips of one window. log_mel: (B, n_mels, T) float32; prompts: B lists of equal length."""
 
-    See `al_loop.records.Hypothesis`. With p the distribution that a token was taken from and
-    a = 1/3, its Shannon entropy is -sum p log p, Tsallis' (sum p^a - 1) / (1 - a), and Renyi's
-    log(sum p^a) / (1 - a); the two weigh improbable tokens more (arXiv 2212.08703, where they are
-    scaled to confidences).
-    """
-
-    tokens: list[int]
-    mean_log_prob: float
-    mean_token_entropy: float
-    top_token_entropy: float
-    tsallis_entropy: float
-    renyi_entropy: float
-    mean_margin: float
-    no_speech_prob: float
-
-
-def compression_ratio(text: str) -> float:
-    """Bytes of the text over bytes of its zlib form, as openai/whisper defines it; 0 when empty."""
-    data = text.encode()
-    return len(data) / len(zlib.compress(data)) if data else 0.0
+    ids: Sequence[str]
+    log_mel: torch.Tensor
+    prompts: Sequence[Sequence[int]]
+    window_s: float
 
 
 @torch.inference_mode()
@@ -70,9 +56,9 @@ def decode_batch(
     log_mel: (B, n_mels, T) float32; prompts: B token lists of equal length; window_s: T / 100.
     """
     limit = token_limit(model, prompts, window_s)
-    statistics = _Statistics(len(prompts), limit, model.device)
-    unrolled = unroll(model, encode(model, log_mel), prompts, limit, statistics.choose)
-    return statistics.decoded(unrolled)
+    greedy = _Greedy(len(prompts), limit, model.device)
+    unrolled = unroll(model, encode(model, log_mel), prompts, limit, greedy.choose)
+    return greedy.decoded(unrolled)
 
 
 def encode(model: WhisperForConditionalGeneration, log_mel: torch.Tensor) -> torch.Tensor:
@@ -86,7 +72,11 @@ def token_limit(
     model: WhisperForConditionalGeneration, prompts: Sequence[Sequence[int]], window_s: float
 ) -> int:
     """How many tokens a clip of such a window may be given, its end included."""
-    room: int = model.config.max_target_positions - len(prompts[0])
+    return tokens_at_most(model.config, len(prompts[0]), window_s)
+
+
+def tokens_at_most(config: WhisperConfig, prompt_length: int, window_s: float) -> int:
+    room: int = config.max_target_positions - prompt_length
     return min(int(TOKENS_AT_LEAST + TOKENS_PER_S * window_s), room)
 
 
@@ -150,51 +140,24 @@ def unroll(
     return Unrolled(tokens, lengths.tolist(), no_speech)
 
 
-class _Statistics:
+class _Greedy:
     """Chooses the likeliest token, and keeps what its distribution looks like, step by step."""
 
     def __init__(self, size: int, limit: int, device: torch.device) -> None:
-        # log-probability, entropies (Shannon, Tsallis, Renyi), margin; nan where a row has ended
-        self.kept = torch.full((5, size, limit), torch.nan, device=device)
+        self.kept = torch.zeros((5, size, limit), device=device)
 
     def choose(self, step: int, rows: torch.Tensor, log_probs: torch.Tensor) -> torch.Tensor:
-        best, tokens = log_probs.topk(2, dim=-1)
-        probabilities = log_probs.exp()
-        powers = (EXPONENT * log_probs).exp_().sum(-1)
-        self.kept[:, rows, step] = torch.stack(
-            [
-                best[:, 0],
-                -torch.linalg.vecdot(probabilities, log_probs),
-                (powers - 1) / (1 - EXPONENT),
-                powers.log() / (1 - EXPONENT),
-                best[:, 0].exp() - best[:, 1].exp(),
-            ]
-        )
-        return tokens[:, 0]
+        self.kept[:, rows, step] = token_statistics(log_probs)
+        return log_probs.argmax(-1)
 
     def decoded(self, unrolled: Unrolled) -> list[Decoded]:
-        means = self.kept.nanmean(-1).T.tolist()
-        entropies = self.kept[1].cpu()
+        kept, no_speech = self.kept.cpu(), unrolled.no_speech_prob.tolist()
         return [
-            Decoded(
-                tokens=tokens,
-                mean_log_prob=log_prob,
-                mean_token_entropy=entropy,
-                top_token_entropy=top_mean(entropies[row, : unrolled.lengths[row]]),
-                tsallis_entropy=tsallis,
-                renyi_entropy=renyi,
-                mean_margin=margin,
-                no_speech_prob=unrolled.no_speech_prob[row].item(),
-            )
-            for row, (tokens, (log_prob, entropy, tsallis, renyi, margin)) in enumerate(
-                zip(unrolled.tokens, means, strict=True)
+            summary(tokens, kept[:, row, :length], no_speech[row])
+            for row, (tokens, length) in enumerate(
+                zip(unrolled.tokens, unrolled.lengths, strict=True)
             )
         ]
-
-
-def top_mean(values: torch.Tensor) -> float:
-    """The mean of the highest fifth of `values` (N,), rounded up to whole values."""
-    return float(values.topk(math.ceil(len(values) / TOP_PART)).values.mean())
 
 
 def end_id(model: WhisperForConditionalGeneration) -> int:
@@ -202,19 +165,23 @@ def end_id(model: WhisperForConditionalGeneration) -> int:
     return int(end[0] if isinstance(end, list) else end)
 
 
+def suppressed_ids(model: WhisperForConditionalGeneration) -> list[int]:
+    """Tokens that must not be emitted: symbols, languages, tasks, timestamps."""
+    generation = model.generation_config
+    return [
+        *(generation.suppress_tokens or []),
+        *generation.lang_to_id.values(),
+        *generation.task_to_id.values(),
+        *timestamp_ids(model),
+    ]
+
+
 class Suppression:
-    """Makes tokens impossible that must not be emitted: symbols, languages, timestamps."""
+    """Makes impossible what must not be emitted, at the start or at all."""
 
     def __init__(self, model: WhisperForConditionalGeneration) -> None:
         generation = model.generation_config
-        special = [
-            *generation.lang_to_id.values(),
-            *generation.task_to_id.values(),
-            *timestamp_ids(model),
-        ]
-        self.always = torch.tensor(
-            [*(generation.suppress_tokens or []), *special], device=model.device
-        )
+        self.always = torch.tensor(suppressed_ids(model), device=model.device)
         self.first = torch.tensor(generation.begin_suppress_tokens or [], device=model.device)
         self.no_speech = generation.no_timestamps_token_id - 1
 

@@ -17,23 +17,13 @@ from transformers import WhisperForConditionalGeneration
 
 from al_loop.records import Alternatives, Doubt, content_hash
 from al_loop.whisper.checkpoints import Whisper
-from al_loop.whisper.decode import decode_batch, encode, end_id, token_limit, unroll
+from al_loop.whisper.decode import Batch, decode_batch, encode, end_id, token_limit, unroll
 
 MAX_DRAW = 1 - 2**-20
 """Draws stop short of 1 by more than float32 rounds, or a token of probability 0 might be drawn."""
 TOGETHER = 5
 """So many alternatives of a clip are decoded at once: faster than one by one, and memory has an
 end where there are many."""
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Clips of one window. log_mel: (B, n_mels, T) float32; prompts: B lists of equal length."""
-
-    ids: Sequence[str]
-    log_mel: torch.Tensor
-    prompts: Sequence[Sequence[int]]
-    window_s: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,8 @@
 """A checkpoint for other programs: a transformers folder, or CTranslate2's for faster-whisper.
 
-faster-whisper takes the languages of its own list only, and CTranslate2 takes every id from the
-first timestamp to the end of the vocabulary for a timestamp. A token that we added fails both. So
-in CTranslate2's form it moves into the place of another language, by default of the one that it
-started from (the donor): `language="kk"` then decodes Kyrgyz, and the vocabulary ends with the
-timestamps. Knows nothing of rounds or of the database.
+faster-whisper takes the languages of its own list only. So in CTranslate2's form a token that we
+added moves into the place of another language, by default of the one that it started from (the
+donor): `language="kk"` then decodes Kyrgyz. Knows nothing of rounds or of the database.
 """
 
 from __future__ import annotations
@@ -16,18 +14,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from ctranslate2.converters import TransformersConverter
 from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
-from tokenizers import Tokenizer
-from transformers import WhisperForConditionalGeneration
 
-from al_loop.errors import ModelError
 from al_loop.whisper.checkpoints import PACKAGED, SIDECAR, load
-from al_loop.whisper.languages import language_token, timestamp_ids
+from al_loop.whisper.conversion import TOKENIZER, convert, is_added, move_language
 
-TOKENIZER = "tokenizer.json"
 FEATURES = "preprocessor_config.json"
 MODEL_SUFFIXES = {".json", ".safetensors", ".txt"}
 CARD = "README.md"
@@ -63,22 +55,11 @@ def export_ctranslate2(
     """
     whisper = load(str(checkpoint))
     tokenizer = json.loads((checkpoint / TOKENIZER).read_text(encoding="utf-8"))
-    known = whisper.model.generation_config.lang_to_id
-    if language_token(code) not in known:
-        raise ModelError(f"{checkpoint} has no token for language {code!r}")
-    first_timestamp = timestamp_ids(whisper.model).start
-    added = known[language_token(code)] >= first_timestamp
+    added = is_added(whisper.model, code)
     if added:
-        if known.get(language_token(place), first_timestamp) >= first_timestamp:
-            listed = ", ".join(
-                sorted(row.strip("<|>") for row, at in known.items() if at < first_timestamp)
-            )
-            raise ModelError(f"{code} cannot take the place of {place!r}; expected one of {listed}")
-        _move(whisper.model, tokenizer, language_token(code), language_token(place))
+        move_language(whisper.model, tokenizer, code, place)
+    convert(checkpoint, whisper.model, tokenizer, folder, quantization)
     text = json.dumps(tokenizer, ensure_ascii=False)
-    _Converter(checkpoint, whisper.model, Tokenizer.from_str(text)).convert(
-        str(folder), quantization=quantization, force=True
-    )
     (folder / TOKENIZER).write_text(text, encoding="utf-8")
     shutil.copy(checkpoint / FEATURES, folder)
     return place if added else code
@@ -122,34 +103,3 @@ def _licence(card: Path) -> str | None:
     _, *front_matter = card.read_text(encoding="utf-8", errors="replace").split("---\n", 2)
     found = LICENCE_LINE.search(front_matter[0]) if front_matter else None
     return found[1] if found and found[1] != NO_LICENCE else None
-
-
-class _Converter(TransformersConverter):
-    """CTranslate2's converter, given the model and the tokenizer instead of loading them."""
-
-    def __init__(
-        self, checkpoint: Path, model: WhisperForConditionalGeneration, tokenizer: Tokenizer
-    ) -> None:
-        super().__init__(str(checkpoint))
-        self.model = model
-        self.tokenizer = tokenizer
-
-    def load_model(self, *args: Any, **options: Any) -> WhisperForConditionalGeneration:
-        return self.model
-
-    def load_tokenizer(self, *args: Any, **options: Any) -> Tokenizer:
-        return self.tokenizer
-
-
-def _move(
-    model: WhisperForConditionalGeneration, tokenizer: dict[str, Any], added: str, place: str
-) -> None:
-    """Move the token `added` into that of `place`, and end the vocabulary with the timestamps."""
-    generation = model.generation_config
-    embeddings = model.get_input_embeddings().weight  # the output layer's as well
-    with torch.no_grad():
-        embeddings[generation.lang_to_id[place]] = embeddings[generation.lang_to_id[added]]
-    end = timestamp_ids(model).stop
-    model.resize_token_embeddings(end, mean_resizing=False)
-    generation.lang_to_id = {name: at for name, at in generation.lang_to_id.items() if at < end}
-    tokenizer["added_tokens"] = [row for row in tokenizer["added_tokens"] if row["id"] < end]

@@ -5,30 +5,39 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from transformers import WhisperConfig
 from transformers.utils import logging as transformers_logging
 
 from al_loop.config import ModelSettings, TrainSettings
 from al_loop.errors import ConfigError
-from al_loop.records import Alternatives, Doubt, Example, Hypothesis, Profile, Utterance
+from al_loop.records import Alternatives, Doubt, Example, Profile, Utterance
 from al_loop.whisper.augment import Augmentation, draw_augmentation
+from al_loop.whisper.backend import choose_backend
 from al_loop.whisper.batches import AS_RECORDED, Clip
 from al_loop.whisper.checkpoints import Whisper, load, save, weights_hash
-from al_loop.whisper.decode import compression_ratio, decode_batch
-from al_loop.whisper.doubt import Batch, opinions
+from al_loop.whisper.ctranslate2_decoder import CTranslate2Decoder
+from al_loop.whisper.decode import Batch, decode_batch
+from al_loop.whisper.doubt import TOGETHER, opinions
 from al_loop.whisper.encoders import load_encoder
 from al_loop.whisper.features import MAX_WINDOW_S, accept_short_windows, log_mel, read, window_s
 from al_loop.whisper.jobs import Job, run
 from al_loop.whisper.languages import Language, ensure_language, prompt_ids
+from al_loop.whisper.listener import Listener
+from al_loop.whisper.memory import MIB, clip_bytes
 from al_loop.whisper.optimiser import autocast_dtype
 from al_loop.whisper.precision import shorten
 from al_loop.whisper.profile import profile
+from al_loop.whisper.statistics import Decoded
 
+STEPS_AT_ONCE = 4
+"""Distributions of a step that are in memory at once where torch decodes."""
 WHISPERS_OWN = "whisper"
 """The name of the encoder that needs no other model."""
 LIBRARIES = ("torch", "transformers", "accelerate", "peft", "numpy")
@@ -41,7 +50,9 @@ class WhisperRecognizer:
         self.root = root
         self.settings = settings
         self.device = _device(settings.device)
-        self.dtype = autocast_dtype(settings.precision, self.device) or torch.float32
+        self.backend = choose_backend(settings, self.device, torch.get_num_threads())
+        torchs_own = "auto" if settings.precision == "int8" else settings.precision
+        self.dtype = autocast_dtype(torchs_own, self.device) or torch.float32
         transformers_logging.set_verbosity_error()
         transformers_logging.disable_progress_bar()
 
@@ -63,43 +74,41 @@ class WhisperRecognizer:
         save(whisper, folder, sidecar)
         return {**sidecar, "weights_sha256": weights_hash(folder)}
 
-    def blocks(self, utterances: Sequence[Utterance]) -> list[list[Utterance]]:
-        """Utterances in blocks of one window each, none longer than `batch_s` seconds in all."""
+    def blocks(
+        self, checkpoint: str, utterances: Sequence[Utterance], texts: int = 1
+    ) -> list[list[Utterance]]:
+        """Utterances in blocks of one window each, of a size that `model.memory_mb` allows.
+
+        checkpoint: the folder of what will hear them, which says how large it is. texts: how many
+        a clip is given at once.
+        """
+        config = WhisperConfig.from_pretrained(self.root / checkpoint)
+        budget = MIB * self.settings.memory_mb / self.backend.decodes_at_once
+        kept = None if self.backend.is_ctranslate2 else STEPS_AT_ONCE
         grouped: dict[float, list[Utterance]] = {}
         for row in utterances:
             grouped.setdefault(self._window(row.duration_s), []).append(row)
         blocks = []
         for window, rows in sorted(grouped.items()):
-            size = max(int(self.settings.batch_s / window), 1)
+            size = max(int(budget / clip_bytes(config, window, kept, min(texts, TOGETHER))), 1)
             blocks += [rows[start : start + size] for start in range(0, len(rows), size)]
         return blocks
 
-    def listener(self, checkpoint: str) -> Callable[[Sequence[Utterance]], list[Hypothesis]]:
-        """A function that decodes one block with the checkpoint in the folder of that name."""
-        whisper = self._load(checkpoint)
-
-        def listen(block: Sequence[Utterance]) -> list[Hypothesis]:
-            batch = self._batch(whisper, block)
-            decoded = decode_batch(whisper.model, batch.log_mel, batch.prompts, batch.window_s)
-            texts = [whisper.tokenizer.decode(row.tokens).strip() for row in decoded]
-            return [
-                Hypothesis(
-                    utterance_id=utterance.id,
-                    text=text,
-                    token_count=len(row.tokens),
-                    mean_log_prob=row.mean_log_prob,
-                    mean_token_entropy=row.mean_token_entropy,
-                    top_token_entropy=row.top_token_entropy,
-                    tsallis_entropy=row.tsallis_entropy,
-                    renyi_entropy=row.renyi_entropy,
-                    mean_margin=row.mean_margin,
-                    no_speech_prob=row.no_speech_prob,
-                    compression_ratio=compression_ratio(text),
-                )
-                for utterance, row, text in zip(block, decoded, texts, strict=True)
-            ]
-
-        return listen
+    def listener(self, checkpoint: str) -> Listener:
+        """Decodes a block with the checkpoint in the folder of that name."""
+        backend = self.backend
+        if backend.is_ctranslate2:
+            whisper = load(str(self.root / checkpoint))
+            decode: Callable[[Batch], list[Decoded]] = CTranslate2Decoder(
+                whisper, self.root / checkpoint, self.settings.language, self.device, backend
+            )
+        else:
+            whisper = self._load(checkpoint)
+            decode = partial(_decode, whisper)
+        prepare = partial(self._batch, whisper)
+        return Listener(
+            prepare, decode, whisper.tokenizer, backend.lanes, together=backend.is_ctranslate2
+        )
 
     def profiler(
         self, checkpoint: str, encoder: str, related: Collection[str]
@@ -197,6 +206,10 @@ class WhisperRecognizer:
         whisper.model.to(self.device)
         shorten(whisper.model, self.dtype)
         return whisper
+
+
+def _decode(whisper: Whisper, batch: Batch) -> list[Decoded]:
+    return decode_batch(whisper.model, batch.log_mel, batch.prompts, batch.window_s)
 
 
 def versions() -> dict[str, str]:

@@ -1,6 +1,7 @@
 """What the port `Engine` promises, of the engine that is this process."""
 
 from collections.abc import Callable, Iterator
+from threading import Barrier, Event
 
 import pytest
 
@@ -41,3 +42,68 @@ def test_what_the_work_raises_comes_out() -> None:
 
 def test_run_returns_the_result() -> None:
     assert LocalEngine().run(lambda: "done") == "done"
+
+
+class Lanes:
+    """A worker of two lanes; each block waits until its partner has begun, or has been begun."""
+
+    lanes = 2
+
+    def __init__(self) -> None:
+        self.partners = Barrier(2, timeout=10)
+
+    def __call__(self, block: int) -> int:
+        self.partners.wait()
+        if block == 3:
+            raise ZeroDivisionError
+        return block
+
+
+def test_lanes_work_at_once() -> None:
+    assert sorted(LocalEngine().map(Lanes, [0, 2, 1, 4])) == [0, 1, 2, 4]
+
+
+class Quick:
+    lanes = 2
+
+    def __call__(self, block: int) -> int:
+        return block
+
+
+def test_no_block_is_taken_before_a_lane_is_free() -> None:
+    begun = []
+
+    def blocks() -> Iterator[int]:
+        for block in range(10):
+            begun.append(block)
+            yield block
+
+    results = LocalEngine().map(Quick, blocks())
+    assert next(results) in {0, 1}
+    assert begun == [0, 1]
+
+
+def test_a_slow_block_does_not_hold_up_what_is_finished() -> None:
+    slow = Event()
+
+    class Worker:
+        lanes = 2
+
+        def __call__(self, block: int) -> int:
+            if block == 0:
+                slow.wait(timeout=10)
+            return block
+
+    results = LocalEngine().map(Worker, range(4))
+    assert [next(results) for _ in range(3)] == [1, 2, 3]
+    slow.set()
+    assert list(results) == [0]
+
+
+def test_what_a_lane_raises_comes_out_behind_what_the_others_had_in_hand() -> None:
+    results = LocalEngine().map(Lanes, [0, 2, 3, 4, 6, 8])
+    found = [next(results), next(results)]
+    assert sorted(found) == [0, 2]
+    assert next(results) == 4  # beside the one that fails
+    with pytest.raises(ZeroDivisionError):
+        next(results)

@@ -10,13 +10,11 @@ from al_loop.whisper.checkpoints import Whisper
 from al_loop.whisper.decode import (
     TOKENS_AT_LEAST,
     TOKENS_PER_S,
-    Decoded,
-    compression_ratio,
     decode_batch,
-    top_mean,
 )
 from al_loop.whisper.features import log_mel, window_s
 from al_loop.whisper.languages import prompt_ids, timestamp_ids
+from al_loop.whisper.statistics import Decoded, compression_ratio, top_mean
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,10 @@ import torch
 from al_loop.config import ModelSettings
 from al_loop.records import Alternatives, Doubt, Utterance
 from al_loop.whisper.checkpoints import Whisper
-from al_loop.whisper.decode import decode_batch, encode
+from al_loop.whisper.decode import Batch, decode_batch, encode
 from al_loop.whisper.doubt import (
     MAX_DRAW,
     TOGETHER,
-    Batch,
     Perturbed,
     Reading,
     drawn_tokens,

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := demo
 
-.PHONY: setup demo test unit lint docs bench bench-train bench-selection bench-acquisition ui clean
+.PHONY: setup demo test unit lint docs bench bench-train bench-selection bench-acquisition bench-catalogue ui clean
 
 setup: $(STAMP)
 
@@ -43,7 +43,7 @@ docs: setup
 	$(BIN)/cog -r README.md
 
 bench: setup
-	$(BIN)/python -m benchmarks.decoding
+	$(BIN)/python -m benchmarks
 
 bench-train: setup
 	$(BIN)/python -m benchmarks.training
@@ -53,6 +53,9 @@ bench-selection: setup
 
 bench-acquisition: setup
 	$(BIN)/python -m benchmarks.acquisition
+
+bench-catalogue: setup
+	$(BIN)/python -m benchmarks.catalogue
 
 ui: setup
 	$(BIN)/al-loop --workspace $(DEMO) ui

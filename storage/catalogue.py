@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from operator import attrgetter
 from typing import Any
 
 from al_loop.errors import WorkspaceError
@@ -16,6 +17,14 @@ from storage.database import Database, now
 
 UTTERANCE_COLUMNS = (
     "id, sample_hash, audio, duration_s, source, language, split, text, speaker, origin"
+)
+UTTERANCE_VALUES = attrgetter(*UTTERANCE_COLUMNS.split(", "))
+PUT_UTTERANCE = (
+    f"INSERT INTO utterances ({UTTERANCE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (id) DO UPDATE SET sample_hash = excluded.sample_hash, audio = excluded.audio, "
+    "duration_s = excluded.duration_s, source = excluded.source, language = excluded.language, "
+    "split = excluded.split, text = excluded.text, speaker = excluded.speaker, "
+    "origin = excluded.origin"
 )
 
 
@@ -66,8 +75,9 @@ class Catalogue(Database):
                     [json.dumps([row.id for row in utterances if row.split in HELD_OUT])],
                 )
             }
-            self.db.table("utterances").upsert_all(
-                (asdict(row) for row in utterances if row.id not in learned), pk="id"
+            self.db.conn.executemany(
+                PUT_UTTERANCE,
+                (UTTERANCE_VALUES(row) for row in utterances if row.id not in learned),
             )
             self._refuse(refusals)
         return learned

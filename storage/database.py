@@ -23,6 +23,12 @@ from storage.migrations import migrations
 from storage.workspace import Workspace
 
 BUSY_TIMEOUT_MS = 30_000
+CACHE_KIB = 32 * 1024
+"""Of pages. Ids are hashes, so every row of an ingest touches a page of its own in each index; with
+SQLite's 2 MiB nearly all of these are read anew for every block."""
+CHECKPOINT_PAGES = 8000
+"""Of the write-ahead log, 32 MiB: so many are moved into the database at once, and one that several
+blocks have changed is moved once. Each move waits for the disk."""
 
 
 def now() -> str:
@@ -51,6 +57,8 @@ class Database:
         self.db = sqlite_utils.Database(str(workspace.database))
         self.db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
         self.db.enable_wal()
+        self.db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        self.db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         self.db.execute("PRAGMA foreign_keys = ON")
         if migrations.pending(self.db):
             migrations.apply(self.db)

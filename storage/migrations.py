@@ -35,7 +35,8 @@ CREATE TABLE utterances (
     speaker TEXT,
     origin TEXT NOT NULL             -- where it was ingested from
 ) STRICT;
-CREATE INDEX utterances_by_split ON utterances (split, source);
+CREATE INDEX utterances_by_split     -- durations are summed without a look at the rows
+    ON utterances (split, source, duration_s);
 CREATE TABLE refusals (
     origin TEXT NOT NULL,            -- a file, a manifest's row, or a task
     reason TEXT NOT NULL,
@@ -139,6 +140,13 @@ CREATE TABLE gated (                 -- what a gate keeps from annotators, and w
     value REAL,                      -- NULL: not a number
     limit_value REAL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE gate_counts (           -- of what each gate held back when the round had selected
+    round INTEGER NOT NULL REFERENCES rounds(number),
+    gate TEXT NOT NULL,
+    utterances INTEGER NOT NULL,
+    duration_s REAL NOT NULL,
+    PRIMARY KEY (round, gate)
+) STRICT;
 CREATE TABLE releases (              -- appended to: no gate holds these any more
     id INTEGER PRIMARY KEY,
     utterance_id TEXT NOT NULL REFERENCES utterances(id),

@@ -17,6 +17,18 @@ same where somebody promoted by hand in between."""
 IN_USE = f"CASE WHEN r.promoted = 1 THEN r.candidate_id ELSE {COMPARED_WITH} END"
 """The checkpoint in use after a round, whatever was promoted by hand later on."""
 
+POOL = (
+    "WITH whole AS (SELECT count(*) AS n, total(duration_s) AS s FROM utterances "
+    "WHERE split = 'pool'), "
+    "asked AS (SELECT count(*) AS n, total(u.duration_s) AS s FROM "
+    "(SELECT utterance_id FROM query_batches UNION SELECT utterance_id FROM labels) a "
+    "CROSS JOIN utterances u ON u.id = a.utterance_id WHERE u.split = 'pool') "
+    "SELECT whole.n - asked.n AS n, "
+    "iif(whole.n = asked.n, 0, whole.s - asked.s) AS s FROM whole, asked"
+)
+"""What may be chosen: all of the pool less what was asked about, which is little. The sum over all
+reads one index; asking each of a million whether it was asked about would read every row."""
+
 EPOCH = (
     "epoch",
     "draws",
@@ -59,11 +71,7 @@ class Reader(SelectionQueries):
             "SELECT stage, failures, error, retry_at FROM stage_runs WHERE error IS NOT NULL "
             "ORDER BY round DESC LIMIT 1"
         )
-        pool = self._one(
-            "SELECT count(*) AS n, coalesce(sum(duration_s), 0) AS s FROM utterances "
-            "WHERE split = 'pool' AND id NOT IN (SELECT utterance_id FROM query_batches) "
-            "AND id NOT IN (SELECT utterance_id FROM labels)"
-        )
+        pool = self._one(POOL)
         labelled = self._one(
             "SELECT count(*) AS n, coalesce(sum(u.duration_s), 0) AS s FROM labels l "
             "JOIN utterances u ON u.id = l.utterance_id WHERE l.text IS NOT NULL"

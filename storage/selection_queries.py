@@ -59,9 +59,8 @@ class SelectionQueries(Connection):
     def gate_counts(self) -> list[dict[str, Any]]:
         """How much each gate holds back, `utterances` and their `duration_s`; the most first."""
         return self._all(
-            "SELECT g.gate, count(*) AS utterances, sum(u.duration_s) AS duration_s FROM gated g "
-            f"JOIN utterances u ON u.id = g.utterance_id WHERE g.{HELD_BACK} "
-            "GROUP BY g.gate ORDER BY utterances DESC, g.gate"
+            "SELECT gate, utterances, duration_s FROM gate_counts "
+            "WHERE round = (SELECT max(round) FROM selections) ORDER BY utterances DESC, gate"
         )
 
     def gated(self, limit: int = SHOWN, gate: str | None = None) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """What the select stages decided: query batches, what the gates hold back, what was released.
 
-Tables: query_batches, selections, gated, releases. Knows not how a batch is chosen; what becomes of
-its tasks is in `storage.answers`.
+Tables: query_batches, selections, gated, gate_counts, releases. Knows not how a batch is chosen;
+what becomes of its tasks is in `storage.answers`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import asdict
 from al_loop.errors import WorkspaceError
 from al_loop.records import Selection
 from storage.database import Database, as_json, now
+from storage.selection_queries import HELD_BACK
 
 SHOWN = 3
 """Ids that a message names."""
@@ -45,6 +46,17 @@ class Selections(Database):
                     for row in sorted(selection.gated, key=lambda row: row.utterance_id)
                 ),
             )
+            self._count_gated(round_number)
+
+    def _count_gated(self, round_number: int) -> None:
+        """Count once what is asked for at every look at the dashboard."""
+        self.db.execute("DELETE FROM gate_counts WHERE round = ?", [round_number])
+        self.db.execute(
+            "INSERT INTO gate_counts (round, gate, utterances, duration_s) "
+            "SELECT ?, g.gate, count(*), sum(u.duration_s) FROM gated g "
+            f"CROSS JOIN utterances u ON u.id = g.utterance_id WHERE g.{HELD_BACK} GROUP BY g.gate",
+            [round_number],
+        )
 
     def arms(self, round_number: int) -> set[str]:
         """The arms that a round's batch has clips of."""

@@ -5,8 +5,6 @@ Reads through the read-only queries; knows not how a gate decides.
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 import streamlit as st
 
@@ -14,8 +12,6 @@ from storage.queries import Reader
 from ui import columns
 from ui.elements import show_table, show_text
 
-CACHED_S = 600
-"""Counting a million gated clips takes seconds, and only a selection changes what is counted."""
 ID_LETTERS = 12
 """Of an id; `al-loop gates release` takes the beginning of one."""
 ALL = "all gates"
@@ -29,7 +25,7 @@ def show_held_back(reader: Reader, command: str) -> None:
         st.caption("Nothing yet: the gates work when a round chooses its first query batch.")
         return
     newest = selections[-1]
-    counts = gate_counts(reader, str(reader.path), newest["round"])
+    counts = reader.gate_counts()
     if not counts:
         st.caption(f"Nothing: in round {newest['round']} the gates held no clip back.")
         return
@@ -47,8 +43,6 @@ def show_held_back(reader: Reader, command: str) -> None:
 def show_gated(reader: Reader, gate: str | None, command: str) -> None:
     """Some of the clips, and how to have one chosen all the same."""
     rows = reader.gated(gate=gate)
-    if not rows:  # the counts may be older
-        return
     frame = pd.DataFrame(rows)
     frame["clip"] = frame["utterance_id"].str[:ID_LETTERS]
     frame["released"] = frame["released"].astype(bool)
@@ -56,9 +50,3 @@ def show_gated(reader: Reader, gate: str | None, command: str) -> None:
     st.caption("No gate holds back what is released, from the next selection on:")
     example = frame.sort_values("released", kind="stable")["clip"].iloc[0]
     show_text(f'{command} gates release {example} --reason "it is speech"')
-
-
-@st.cache_data(ttl=CACHED_S, max_entries=4, show_spinner=False)
-def gate_counts(_reader: Reader, database: str, round_number: int) -> list[dict[str, Any]]:
-    """`Reader.gate_counts`, once for each database and its newest selection."""
-    return _reader.gate_counts()

@@ -9,24 +9,23 @@ pool moves out of it. What a checkpoint may have learned, audio or sentence, can
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Protocol
 
-import numpy as np
-
 from al_loop.audio import MAX_DURATION_S, SAMPLE_RATE, check, decode, sample_hash, write_flac
 from al_loop.errors import AudioError, ManifestError
 from al_loop.languages import WHISPER_LANGUAGES
 from al_loop.records import HELD_OUT, IN_HOUSE, Refusal, Source, SourceKind, Split, Utterance
+from al_loop.sources.named import Named
 from al_loop.sources.rows import Row
 from al_loop.text import normalise
 
-BLOCK = 50
+BLOCK = 500
 """Rows committed at once: what a killed ingest loses and does again."""
 UNLABELLED = {"pool", "silence"}
 """Splits whose clips have no text: nobody has written it yet, or nobody speaks."""
@@ -58,6 +57,23 @@ class Intake:
     weight: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """What a row's audio turned out to be. id: SHA-256 of its bytes. sample_hash: of its samples.
+
+    keep: writes it as 16 kHz FLAC to a path.
+    """
+
+    id: str
+    sample_hash: str
+    duration_s: float
+    keep: Callable[[Path], None]
+
+
+Hear = Callable[[Path | bytes, bool], Clip]
+"""Decodes a file, or its bytes; the flag: it may be silent. Raises AudioError."""
+
+
 @dataclass(slots=True)
 class Report:
     """What became of the rows. `moved`: from the pool or a train split to an evaluation set."""
@@ -74,9 +90,11 @@ def ingest(
     catalogue: Catalogue,
     root: Path,
     tick: Callable[[], None] = lambda: None,
+    hear: Hear | None = None,
 ) -> Report:
     """Take `rows` into `catalogue`, their audio as 16 kHz FLAC into `root`/audio.
 
+    hear: what decodes a row's audio; by default, from any format that FFmpeg knows.
     Every row is added, known already, or refused with its reason; one bad row stops no other.
     Raises ManifestError when the source's name is reserved, or the language no Whisper code.
     """
@@ -89,24 +107,34 @@ def ingest(
             f"--language {intake.language!r}: expected model.language or one of Whisper's codes, "
             f"{', '.join(sorted(WHISPER_LANGUAGES))}"
         )
-    run = _Run(intake, catalogue, root)
-    if isinstance(rows, list):  # evaluation sets first: they are stronger than their namesakes
-        rows = sorted(rows, key=lambda row: row.split not in HELD_OUT)
-    pending = iter(rows)
+    run = _Run(intake, catalogue, root, hear or hear_clip)
+    pending = iter(_held_out_first(rows) if isinstance(rows, Collection) else rows)
     while block := list(islice(pending, BLOCK)):
         run.take_block(block, tick)
     return run.report
 
 
-class _Run:
-    """One ingest: what was seen so far, and the report."""
+def _held_out_first(rows: Collection[Row]) -> Iterator[Row]:
+    """Evaluation sets are stronger than their namesakes. Reads twice, and holds no row."""
+    yield from (row for row in rows if row.split in HELD_OUT)
+    yield from (row for row in rows if row.split not in HELD_OUT)
 
-    def __init__(self, intake: Intake, catalogue: Catalogue, root: Path) -> None:
+
+class _Run:
+    """One ingest: what was named so far, and the report.
+
+    waiting: origins of the block that is not committed yet, by both hashes; named: ids of the
+    blocks before, which the catalogue holds.
+    """
+
+    def __init__(self, intake: Intake, catalogue: Catalogue, root: Path, hear: Hear) -> None:
         self.intake = intake
         self.catalogue = catalogue
         self.root = root
+        self.hear = hear
         self.report = Report()
-        self.seen: dict[str, str] = {}
+        self.waiting: dict[str, str] = {}
+        self.named = Named()
         self.moving: set[str] = set()
         self.sources: set[str] = set()
         self.learned: dict[tuple[str, str], str] = {}
@@ -131,16 +159,18 @@ class _Run:
             else:
                 utterances.append(utterance)
         learned = self.catalogue.add(utterances, refusals)
-        refusals += [
+        late = [
             Refusal(row.origin, "trained_on", "a checkpoint has learned from the same audio")
             for row in utterances
             if row.id in learned
         ]
-        self.catalogue.add([], refusals)
+        if late:
+            self.catalogue.add([], late)
+        self.waiting.clear()
         taken = {row.id for row in utterances} - learned
         self.report.moved += len(taken & self.moving)
         self.report.added += len(taken - self.moving)
-        self.report.refusals += refusals
+        self.report.refusals += [*refusals, *late]
 
     def _take(self, row: Row) -> Utterance | None:
         """The row as an utterance whose audio is kept, None when it is known. Raises AudioError."""
@@ -155,16 +185,14 @@ class _Run:
             raise AudioError("no_text", f"a {split} split needs a transcript of at least one word")
         if split == "silence" and normalise(row.text or "", language):
             raise AudioError("speech", "its row has a transcript; in silence nobody speaks")
-        utterance_id, samples = _read(row.audio)
-        check(samples, may_be_silent=split == "silence")
-        hashed = sample_hash(samples)
-        if twin := self.seen.get(utterance_id) or self.seen.get(hashed):
+        clip = self.hear(row.audio, split == "silence")
+        if twin := self.waiting.get(clip.id) or self.waiting.get(clip.sample_hash):
             raise AudioError("duplicate", f"the same audio as {twin}")
         new = Utterance(
-            id=utterance_id,
-            sample_hash=hashed,
-            audio=f"audio/{utterance_id[:2]}/{utterance_id}.flac",
-            duration_s=len(samples) / SAMPLE_RATE,
+            id=clip.id,
+            sample_hash=clip.sample_hash,
+            audio=f"audio/{clip.id[:2]}/{clip.id}.flac",
+            duration_s=clip.duration_s,
             source=self._source(row.language),
             language=language,
             split=split,
@@ -172,15 +200,18 @@ class _Run:
             speaker=row.speaker,
             origin=row.origin,
         )
-        known = self.catalogue.find(utterance_id, hashed)
+        known = self.catalogue.find(clip.id, clip.sample_hash)
+        if known and known.id in self.named:
+            raise AudioError("duplicate", f"the same audio as {known.origin}")
         utterance = self._reconcile(known, new) if known else new
         if utterance is not None:
             self._check_learned(utterance)
         path = self.root / (known or new).audio
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_flac(samples, path)
-        self.seen[utterance_id] = self.seen[hashed] = row.origin
+            clip.keep(path)
+        self.waiting[clip.id] = self.waiting[clip.sample_hash] = row.origin
+        self.named.add((known or new).id)
         return utterance
 
     def _check_learned(self, utterance: Utterance) -> None:
@@ -223,13 +254,15 @@ class _Run:
         return replace(new, id=known.id, sample_hash=known.sample_hash, audio=known.audio)
 
 
-def _read(audio: Path | bytes) -> tuple[str, np.ndarray]:
-    """SHA-256 of the bytes, and the samples (T,) float32. Raises AudioError."""
+def hear_clip(audio: Path | bytes, may_be_silent: bool) -> Clip:
+    """Decode and check a file, or its bytes. Raises AudioError."""
     if isinstance(audio, bytes):
         with NamedTemporaryFile(suffix=".audio") as file:
             file.write(audio)
             file.flush()
-            return _read(Path(file.name))
+            return hear_clip(Path(file.name), may_be_silent)
     samples = decode(audio, MAX_DURATION_S)
     with audio.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest(), samples
+        id_ = hashlib.file_digest(file, "sha256").hexdigest()
+    check(samples, may_be_silent)
+    return Clip(id_, sample_hash(samples), len(samples) / SAMPLE_RATE, partial(write_flac, samples))

@@ -8,8 +8,9 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,20 +38,41 @@ class Row:
     problem: str | None = None
 
 
+class Listing(Collection[Row]):
+    """The rows of a manifest, read from the file whenever they are asked for: it may have millions.
+
+    Raises ManifestError where it cannot be read to its end.
+    """
+
+    def __init__(self, read: Callable[[], Iterator[Row]]) -> None:
+        self._read = read
+        self._count = sum(1 for _ in read())
+
+    def __iter__(self) -> Iterator[Row]:
+        return self._read()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __contains__(self, row: object) -> bool:
+        return any(row == other for other in self)
+
+
 def read_rows(
     place: str, hub_split: str = "train", text_column: str | None = None
 ) -> Iterable[Row]:
     """Rows of a folder, of a manifest (TSV, CSV, JSONL), or of a hub data set.
 
-    Raises ManifestError when `place` is none of them or its columns do not fit.
+    Those of the first two have a length, and can be read again. Raises ManifestError when `place`
+    is none of them or its columns do not fit.
     """
     path = Path(place).expanduser()
     if path.is_dir():
         return list(_folder(path))
     if path.suffix in {".tsv", ".csv"}:
-        return list(_table(path, "\t" if path.suffix == ".tsv" else ","))
+        return Listing(partial(_table, path, "\t" if path.suffix == ".tsv" else ","))
     if path.suffix in {".jsonl", ".json"}:
-        return list(_json_lines(path))
+        return Listing(partial(_json_lines, path))
     if path.exists() or place.count("/") > 1 or place.startswith((".", "/", "~")):
         raise ManifestError(
             f"{place}: expected a folder, a .tsv, .csv or .jsonl manifest, or a hub data set's id"
@@ -85,21 +107,23 @@ def _table(path: Path, delimiter: str) -> Iterator[Row]:
 
 def _json_lines(path: Path) -> Iterator[Row]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")  # JSON may hold U+2028
+        # JSON may hold U+2028, and no other line end than this one
+        with path.open(encoding="utf-8-sig", newline="\n") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield _json_line(path, number, line)
     except (OSError, UnicodeDecodeError) as exc:
         raise ManifestError(f"{path}: cannot be read as UTF-8 text: {exc}") from exc
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as exc:
-            yield Row(f"{_printable(path)}:{number}", None, problem=f"not JSON: {exc}")
-            continue
-        if not isinstance(record, dict):
-            yield Row(f"{_printable(path)}:{number}", None, problem="not a JSON object")
-            continue
-        yield _manifest_row(path, number, record)
+
+
+def _json_line(path: Path, number: int, line: str) -> Row:
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError as exc:
+        return Row(f"{_printable(path)}:{number}", None, problem=f"not JSON: {exc}")
+    if not isinstance(record, dict):
+        return Row(f"{_printable(path)}:{number}", None, problem="not a JSON object")
+    return _manifest_row(path, number, record)
 
 
 def _need_path_column(path: Path, columns: Any) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.selection import ANSWERED, DIMENSION, TRAINED, generate, measure, targets
+from benchmarks.scored import ANSWERED, CHECKPOINT, TRAINED
+from benchmarks.selection import DIMENSION, generate, measure, targets
 from storage.store import Store
 from storage.workspace import Workspace
 
@@ -23,7 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_generated_pool_is_as_large_as_asked_and_a_fifth_of_it_junk(folder: Path) -> None:
     store = Store(Workspace.open(folder))
-    pool = store.scored_pool("trained", "whisper")
+    pool = store.scored_pool(CHECKPOINT, "whisper")
     assert (pool.ids.shape, pool.embeddings.shape) == (
         (POOL,),
         (POOL + ANSWERED + TRAINED, DIMENSION),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import struct
@@ -17,7 +18,7 @@ import pytest
 from al_loop.audio import decode, write_flac
 from al_loop.errors import ManifestError, WorkspaceError
 from al_loop.records import Label, Manifest
-from al_loop.sources.ingest import Intake, Report, ingest
+from al_loop.sources.ingest import BLOCK, Clip, Intake, Report, ingest
 from al_loop.sources.rows import Row, read_rows
 from storage.store import Store
 
@@ -334,3 +335,64 @@ def test_a_source_keeps_its_kind(store: Store, make_clip: MakeClip) -> None:
     take(store, folder)
     with pytest.raises(WorkspaceError, match="already in_house in ky"):
         take(store, folder, replace(POOL, kind="synthetic"))
+
+
+# -- more rows than a block --------------------------------------------------------------------
+
+MANY = 2 * BLOCK + BLOCK // 2
+
+
+def hear_name(audio: Path | bytes, may_be_silent: bool) -> Clip:
+    """In the place of decoding: the file's name says what its audio is."""
+    assert isinstance(audio, Path)
+    same_bytes, _, same_samples = audio.stem.partition("-")
+    names = same_bytes, same_samples or audio.stem
+    id_, hashed = (hashlib.sha256(name.encode()).hexdigest() for name in names)
+    return Clip(id_, hashed, 1.0, lambda path: None)
+
+
+def take_names(store: Store, names: list[str], intake: Intake = POOL) -> Report:
+    rows = [Row(f"row {place}", Path(f"{name}.wav")) for place, name in enumerate(names)]
+    return ingest(rows, intake, store, store.workspace.root, hear=hear_name)
+
+
+def test_the_same_audio_in_a_later_block_is_a_duplicate_too(store: Store) -> None:
+    names = [f"{number}-s{number}" for number in range(MANY)]
+    again = ["3-s3", "other bytes-s4", f"{MANY - 1}-s{MANY - 1}"]
+    report = take_names(store, [*names, *again])
+    assert report.added == MANY
+    assert [(row.origin, row.reason, row.detail) for row in report.refusals] == [
+        (f"row {MANY}", "duplicate", "the same audio as row 3"),
+        (f"row {MANY + 1}", "duplicate", "the same audio as row 4"),
+        (f"row {MANY + 2}", "duplicate", f"the same audio as row {MANY - 1}"),
+    ]
+    report = take_names(store, [*names, *again])
+    assert (report.added, report.known, reasons(report)) == (0, MANY, ["duplicate"] * 3)
+    shifted = take_names(store, ["first", *names])
+    assert (shifted.added, shifted.known, shifted.refusals) == (1, MANY, [])
+
+
+def test_the_evaluation_set_of_a_later_block_is_stronger(store: Store) -> None:
+    rows = [Row(f"row {number}", Path(f"{number}.wav")) for number in range(MANY)]
+    rows.append(Row("test row", Path("3.wav"), text="бир", split="test"))
+    report = ingest(rows, POOL, store, store.workspace.root, hear=hear_name)
+    assert (report.added, reasons(report)) == (MANY, ["duplicate"])
+    assert [row.origin for row in store.evaluation_utterances()] == ["test row"]
+
+
+def test_an_ingest_that_is_killed_loses_a_block_at_most(store: Store) -> None:
+    heard = 0
+
+    def killed(audio: Path | bytes, may_be_silent: bool) -> Clip:
+        nonlocal heard
+        heard += 1
+        if heard == MANY:
+            raise KeyboardInterrupt
+        return hear_name(audio, may_be_silent)
+
+    rows = [Row(f"row {number}", Path(f"{number}.wav")) for number in range(MANY)]
+    with pytest.raises(KeyboardInterrupt):
+        ingest(rows, POOL, store, store.workspace.root, hear=killed)
+    assert len(store.pool()) == 2 * BLOCK
+    report = ingest(rows, POOL, store, store.workspace.root, hear=hear_name)
+    assert (report.added, report.known) == (MANY - 2 * BLOCK, 2 * BLOCK)

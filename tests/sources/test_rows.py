@@ -1,3 +1,4 @@
+from collections.abc import Collection
 from pathlib import Path
 
 import datasets
@@ -69,3 +70,34 @@ def test_a_data_set_of_datasets_is_read_without_decoding(monkeypatch: pytest.Mon
 def test_a_hub_data_set_out_of_reach_says_so() -> None:
     with pytest.raises(ManifestError, match="the hub gives no data set of that name"):
         list(read_rows("nobody/nothing"))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.tsv", "path\ttext\nx.wav\tбир\ny.wav\tэки\n"),
+        ("a.jsonl", '{"path": "x.wav", "text": "бир"}\n\n{"path": "y.wav", "text": "эки"}\n'),
+    ],
+)
+def test_a_manifest_has_a_length_and_is_read_again(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    rows = read_rows(str(tmp_path / name))
+    assert isinstance(rows, Collection)
+    assert len(rows) == 2
+    assert [row.text for row in rows] == [row.text for row in rows] == ["бир", "эки"]
+    assert [row in rows for row in rows] == [True, True]
+
+
+def test_a_manifest_that_breaks_off_is_refused_before_its_first_row(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"path": "x.wav"}\n' * 10_000 + b"\xff")
+    with pytest.raises(ManifestError, match="cannot be read as UTF-8"):
+        read_rows(str(path))
+
+
+def test_json_may_hold_every_line_end_but_its_own(tmp_path: Path) -> None:
+    text = '{"path": "x.wav", "text": "бир\u2028эки\x85үч"}\r\n{"path": "y.wav"}'
+    (tmp_path / "a.jsonl").write_text(text, encoding="utf-8", newline="")
+    first, second = read_rows(str(tmp_path / "a.jsonl"))
+    assert (first.text, first.problem) == ("бир\u2028эки\x85үч", None)
+    assert second.origin.endswith(":2")

@@ -29,6 +29,7 @@ COLUMNS = {
     "query_batches": "utterance_id round rank acquisition_score arm task_id",
     "selections": "round facts",
     "gated": "utterance_id round gate value limit_value",
+    "gate_counts": "round gate utterances duration_s",
     "releases": "id utterance_id reason released_at",
     "annotations": "server project_id id task_id utterance_id annotator text verdict lead_time_s "
     "created_at updated_at",
@@ -62,6 +63,7 @@ KEYS = {
     "query_batches": "utterance_id",
     "selections": "round",
     "gated": "utterance_id",
+    "gate_counts": "round gate",
     "releases": "id",
     "annotations": "server project_id utterance_id id",
     "labels": "utterance_id",

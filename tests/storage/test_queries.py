@@ -22,10 +22,11 @@ from al_loop.records import (
     Selection,
     SilenceEvaluation,
     Source,
+    Split,
     Utterance,
     Verdict,
 )
-from storage.queries import Reader, Status
+from storage.queries import POOL, Reader, Status
 from storage.store import Store
 from storage.workspace import Workspace
 
@@ -201,6 +202,29 @@ def test_the_status_of_an_open_round(reader: Reader) -> None:
     assert (status.pool, status.pool_s) == (1, 45.0)
     assert (status.labelled, status.labelled_s) == (1, 30.0)
     assert status.refused == 1
+
+
+def test_the_pool_is_what_was_neither_asked_about_nor_labelled(history: Store) -> None:
+    rows = {"asked": 0.1, "labelled": 0.7, "left": 1.5, "moved": 3.0}
+    history.add([utterance(name, seconds) for name, seconds in rows.items()], [])
+    history.put_selection(2, Selection([Choice("asked", 3, 1.0, "acquired")], [], {}))
+    history.put_labels([Label(name, "бир", None, ["9"]) for name in ("labelled", "moved")])
+    history.add([utterance("moved", 3.0, "test")], [])
+    status = Reader(history.workspace).status()
+    assert (status.pool, status.pool_s) == (2, pytest.approx(45.0 + 1.5))
+    history.put_labels([Label(name, "бир", None, ["9"]) for name in ("left", "p")])
+    status = Reader(history.workspace).status()
+    assert (status.pool, status.pool_s) == (0, 0)
+
+
+def test_the_pool_is_summed_up_without_a_look_at_its_rows(reader: Reader) -> None:
+    plan = [row["detail"] for row in reader.connection.execute(f"EXPLAIN QUERY PLAN {POOL}")]
+    assert "SEARCH utterances USING COVERING INDEX utterances_by_split (split=?)" in plan
+
+
+def utterance(name: str, seconds: float, split: Split = "pool") -> Utterance:
+    text = "бир" if split == "test" else None
+    return Utterance(name, name, f"audio/{name}", seconds, "radio", "ky", split, text)
 
 
 def test_a_recorded_round_shows_no_failure(history: Store) -> None:

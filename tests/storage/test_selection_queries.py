@@ -68,6 +68,29 @@ def test_how_much_each_gate_holds_back(reader: Reader) -> None:
     ]
 
 
+def test_what_gates_hold_back_is_counted_for_the_newest_selection(filled: Store) -> None:
+    def counts() -> list[tuple[str, int, float]]:
+        rows = Reader(filled.workspace).gate_counts()
+        return [(row["gate"], row["utterances"], row["duration_s"]) for row in rows]
+
+    assert counts() == []
+    held = [Gated(name, "loudness", -50.0, -45.0) for name in "ab"]
+    for _ in range(2):  # a batch that stayed empty is chosen again
+        filled.put_selection(1, Selection([], held, {}))
+        assert counts() == [("loudness", 2, 4.0)]
+    with filled.finishing(1, "select", None):
+        pass
+    filled.start_round(2, 1, "select", "base")
+    explored = [Choice("a", 0, 0.0, "explored")]
+    filled.put_selection(2, Selection(explored, [*held, Gated("c", "speech", 0.0, 0.1)], {}))
+    assert counts() == [("loudness", 1, 2.0), ("speech", 1, 2.0)]
+    with filled.finishing(2, "select", None):
+        pass
+    filled.start_round(3, 1, "select", "base")
+    filled.put_selection(3, Selection([], [], {}))
+    assert counts() == []
+
+
 def test_what_is_held_back_and_why(reader: Reader) -> None:
     rows = reader.gated()
     assert [row["utterance_id"] for row in rows] == ["c", "d", "e"]

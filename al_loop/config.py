@@ -126,7 +126,8 @@ class ScoreSettings(Section):
         None,
         description="minutes of scoring per round, profiling included: the stalest and the most "
         "promising clips come first, the rest waits for later rounds. Without it the whole pool "
-        "is scored. A round that was killed while it scored counts them anew",
+        "is scored. A round that was killed while it scored counts them anew, and what is labelled "
+        "or trained on is profiled beside them",
     )
 
 

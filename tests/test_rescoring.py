@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from al_loop import rescoring
@@ -281,3 +282,21 @@ def test_with_enough_minutes_all_is_as_without_a_budget(tmp_path: Path, store: S
     assert whole["query_batches"]
     same = set(whole) - {"stage_runs", "profiles"}  # settings; the places of the embeddings
     assert {name: whole[name] for name in same} == {name: in_parts[name] for name in same}
+
+
+def test_what_a_gate_held_back_for_its_text_is_not_promising(store: Store) -> None:
+    """Loops are the most doubtful of all, and would be heard again in every round."""
+    world = slow_world(store, ALL, gates={"enabled": True, "max_compression_ratio": 1e9})
+    finish(world)  # everything is heard
+    world.set(
+        score={"minutes": 2 * CHUNK / 60}, gates={"enabled": True, "max_compression_ratio": 1e-9}
+    )
+    standing = rescoring._standing(
+        world.settings,
+        world.store,
+        pool := world.store.scored_pool(store.current_checkpoint_id() or "", "whisper"),
+        True,
+    )
+    assert len(pool.ids)
+    assert (standing[0] >= 0).any()
+    assert np.isnan(standing[1]).all()

@@ -12,7 +12,6 @@ import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
-from itertools import islice
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Protocol
@@ -27,6 +26,8 @@ from al_loop.text import normalise
 
 BLOCK = 500
 """Rows committed at once: what a killed ingest loses and does again."""
+BLOCK_BYTES = 100 * 2**20
+"""Of audio in such rows: a hub's come with their audio in memory."""
 UNLABELLED = {"pool", "silence"}
 """Splits whose clips have no text: nobody has written it yet, or nobody speaks."""
 
@@ -109,9 +110,22 @@ def ingest(
         )
     run = _Run(intake, catalogue, root, hear or hear_clip)
     pending = iter(_held_out_first(rows) if isinstance(rows, Collection) else rows)
-    while block := list(islice(pending, BLOCK)):
+    for block in _blocks(pending):
         run.take_block(block, tick)
     return run.report
+
+
+def _blocks(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    block: list[Row] = []
+    held = 0
+    for row in rows:
+        block.append(row)
+        held += len(row.audio) if isinstance(row.audio, bytes) else 0
+        if len(block) == BLOCK or held >= BLOCK_BYTES:
+            yield block
+            block, held = [], 0
+    if block:
+        yield block
 
 
 def _held_out_first(rows: Collection[Row]) -> Iterator[Row]:

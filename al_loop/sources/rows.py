@@ -41,21 +41,37 @@ class Row:
 class Listing(Collection[Row]):
     """The rows of a manifest, read from the file whenever they are asked for: it may have millions.
 
-    Raises ManifestError where it cannot be read to its end.
+    Raises ManifestError where it cannot be read to its end, or changes meanwhile.
     """
 
-    def __init__(self, read: Callable[[], Iterator[Row]]) -> None:
+    def __init__(self, path: Path, read: Callable[[Path], Iterator[Row]]) -> None:
+        self._path = path
         self._read = read
-        self._count = sum(1 for _ in read())
+        self._version = _version(path)
+        self._count = sum(1 for _ in read(path))
 
     def __iter__(self) -> Iterator[Row]:
-        return self._read()
+        yield from self._read(self._path)
+        if _version(self._path) != self._version:
+            raise ManifestError(
+                f"{self._path} changed while it was read; run the command again, what is ingested "
+                "already is skipped"
+            )
 
     def __len__(self) -> int:
         return self._count
 
     def __contains__(self, row: object) -> bool:
         return any(row == other for other in self)
+
+
+def _version(path: Path) -> tuple[int, int] | None:
+    """What changes when the file does; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:  # whoever reads it says so
+        return None
+    return found.st_size, found.st_mtime_ns
 
 
 def read_rows(
@@ -70,9 +86,9 @@ def read_rows(
     if path.is_dir():
         return list(_folder(path))
     if path.suffix in {".tsv", ".csv"}:
-        return Listing(partial(_table, path, "\t" if path.suffix == ".tsv" else ","))
+        return Listing(path, partial(_table, "\t" if path.suffix == ".tsv" else ","))
     if path.suffix in {".jsonl", ".json"}:
-        return Listing(partial(_json_lines, path))
+        return Listing(path, _json_lines)
     if path.exists() or place.count("/") > 1 or place.startswith((".", "/", "~")):
         raise ManifestError(
             f"{place}: expected a folder, a .tsv, .csv or .jsonl manifest, or a hub data set's id"
@@ -92,7 +108,7 @@ class _PlainTabs(csv.excel_tab):
     quoting = csv.QUOTE_NONE
 
 
-def _table(path: Path, delimiter: str) -> Iterator[Row]:
+def _table(delimiter: str, path: Path) -> Iterator[Row]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             # a quotation mark in a TSV is part of the text, as in the seed's and Common Voice's

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from al_loop.acquisition.selection import select
+from al_loop.acquisition.turns import only_waits
 from al_loop.config import GateSettings, SelectSettings
 from al_loop.records import Alternatives, Doubt, ScoredPool, Selection
 from tests.acquisition.rows import (
@@ -143,3 +144,10 @@ def test_a_pool_that_is_scored_throughout_is_chosen_from_as_ever(clips: list[Cli
     assert in_parts == whole
     assert whole.facts["waiting"] == 0
     assert whole.facts["scored"] == whole.facts["pool"] == len(clips)
+
+
+def test_scored_clips_that_are_too_long_jam_nothing_while_others_wait(part: ScoredPool) -> None:
+    long = np.where(part.heard, 200.0, 3.0).astype(part.duration_s.dtype)
+    found = run(replace(part, duration_s=long), control_share=0.0, explore_share=0.0)
+    assert not found.choices
+    assert only_waits(found)

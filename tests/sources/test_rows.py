@@ -101,3 +101,13 @@ def test_json_may_hold_every_line_end_but_its_own(tmp_path: Path) -> None:
     first, second = read_rows(str(tmp_path / "a.jsonl"))
     assert (first.text, first.problem) == ("бир\u2028эки\x85үч", None)
     assert second.origin.endswith(":2")
+
+
+def test_a_manifest_that_changes_while_it_is_read_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text("path\ttext\nx.wav\tбир\n", encoding="utf-8")
+    rows = read_rows(str(path))
+    assert [row.text for row in rows] == ["бир"]
+    path.write_text("path\ttext\nx.wav\tбир\ny.wav\tэки\n", encoding="utf-8")
+    with pytest.raises(ManifestError, match=r"a\.tsv changed while it was read; run"):
+        list(rows)

@@ -21,7 +21,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from al_loop.config import Settings
 from al_loop.errors import AlLoopError
@@ -35,8 +34,9 @@ from al_loop.simulation.results import BASELINE, results
 from al_loop.simulation.settings import DEFAULT, STRATEGIES, Simulation
 from benchmarks.acquisition_report import Measured, table, targets, time_target, write_report
 from benchmarks.corpus import read_clips
+from benchmarks.place import work_folder
 from benchmarks.pools import LANGUAGE, SOURCES, Clip, clean, field, write_clips
-from benchmarks.report import ROOT, announce
+from benchmarks.report import announce
 from storage.store import Store
 from storage.workspace import Workspace
 
@@ -67,22 +67,17 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seeds", type=int, default=SEEDS)
     wanted = parser.parse_args(arguments)
     whole = (wanted.pools, wanted.strategies, wanted.seeds) == (list(POOLS), list(COMPARED), SEEDS)
-    place = Path(os.environ.get("AL_LOOP_BENCH_DIR", ROOT / ".bench"))
-    folder = place / ("acquisition" if whole else "acquisition-trial")
-    folder.mkdir(parents=True, exist_ok=True)
     strategies = list(dict.fromkeys([BASELINE, *wanted.strategies]))
     try:
-        with FileLock(folder / "lock", blocking=False):
+        with work_folder("acquisition" if whole else "acquisition-trial") as folder:
+            folder.mkdir(exist_ok=True)
             clock = Clock(folder / "seconds.json")
             measured = [
                 _measure(name, folder, strategies, wanted.seeds, clock) for name in wanted.pools
             ]
             clock.keep()
-    except Timeout:
-        print(f"another run is at work in {folder}")
-        return 2
     except AlLoopError as exc:
-        print(f"{exc}\nAll of it lies in {folder}; delete that folder to start anew")
+        print(f"{exc}\nWhat is finished is kept; delete the folder of the benchmark to start anew")
         return 2
     columns, rows = table(measured, ROUNDS)
     for line in [columns, *rows]:

@@ -14,7 +14,8 @@ from al_loop.simulation.intervals import described
 from al_loop.simulation.report import text, warnings, write_plot
 from al_loop.simulation.results import BASELINE, Result
 from al_loop.simulation.settings import DEFAULT
-from benchmarks.report import ROOT, Target, write_section
+from benchmarks.corpus import ROOT
+from benchmarks.report import Target, write_section
 
 EASY = "easy"
 MOST_SHARE, MOST_JUNK, LEAST_SPEARMAN, MOST_MINUTES = 0.5, 0.05, 0.6, 100

@@ -11,13 +11,15 @@ import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
 
+from al_loop.metrics import Interval
 from al_loop.whisper.recognizer import versions
+from benchmarks.corpus import ROOT
 
-ROOT = Path(__file__).parent.parent
 REPORT = ROOT / "docs" / "benchmarks.md"
 TITLE = "# Benchmarks"
 INTRODUCTION = (
@@ -25,6 +27,10 @@ INTRODUCTION = (
     "the same run, on the machine and with the versions that it states."
 )
 LINE_LENGTH = 100
+RIVALS = ("ctranslate2", "faster-whisper", "datasets")
+"""Libraries that a comparison may use, beside those that every checkpoint names."""
+INSTRUCTIONS = ("avx2", "avx512_f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+"""Those that decide how fast a CPU multiplies matrices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +59,24 @@ def write_section(
 ) -> None:
     """Put the section `heading` into `report`: in its old place, or last when it is new.
 
-    about: one paragraph, what was run and how. Environment and table follow it.
+    about: one paragraph, what was run and how. Environment and table follow it; no rows, no table.
     """
     body = [textwrap.fill(about, LINE_LENGTH), textwrap.fill(_environment(), LINE_LENGTH)]
-    sections = _sections(report) | {heading: "\n\n".join([*body, _table(columns, rows)])}
+    if rows:
+        body.append(_table(columns, rows))
+    sections = _sections(report) | {heading: "\n\n".join(body)}
     text = [TITLE, textwrap.fill(INTRODUCTION, LINE_LENGTH)]
     text += [f"## {name}\n\n{content}" for name, content in sections.items()]
     report.write_text("\n\n".join(text) + "\n", encoding="utf-8")
 
 
+def percent(rate: Interval) -> str:
+    """In percent, or points of it: the estimate and its 95% interval."""
+    return f"{100 * rate.value:.1f} ({100 * rate.low:.1f} to {100 * rate.high:.1f})"
+
+
 def _sections(report: Path) -> dict[str, str]:
-    """What `report` holds now: each section's text by its heading, in the file's order."""
+    """What `report` holds: each section's text by its heading, in the file's order."""
     if not report.is_file():
         return {}
     parts = re.split(r"^## (.+)$", report.read_text(encoding="utf-8"), flags=re.MULTILINE)
@@ -78,5 +91,17 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _environment() -> str:
     """Hardware and versions in one sentence."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
-    machine = f"{os.cpu_count()} CPU cores ({platform.machine()}), {device}"
-    return f"{machine}; " + ", ".join(f"{name} {number}" for name, number in versions().items())
+    able = torch.cpu.get_capabilities()
+    fast = [name for name in INSTRUCTIONS if able.get(name)]
+    known = ", ".join([*_processor(), platform.machine(), *fast])
+    machine = f"{os.cpu_count()} CPU cores ({known}), {device}"
+    numbers = versions() | {name: version(name) for name in RIVALS}
+    return f"{machine}; " + ", ".join(f"{name} {number}" for name, number in numbers.items())
+
+
+def _processor() -> list[str]:
+    """The processor's name, where Linux tells it."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return list(named)[:1]

@@ -49,3 +49,12 @@ def test_the_written_report_is_as_the_module_would_write_it(tmp_path: Path) -> N
     copy.write_text(kept, encoding="utf-8")
     write_section("New", "Nothing.", ["a"], [["b"]], copy)
     assert copy.read_text(encoding="utf-8").startswith(kept.rstrip("\n"))
+
+
+def test_a_section_without_rows_has_no_table(tmp_path: Path) -> None:
+    report = tmp_path / "benchmarks.md"
+    write_section("GPU", "By `make bench`: not measured.", [], [], report)
+    text = report.read_text(encoding="utf-8")
+    assert "## GPU\n\nBy `make bench`: not measured.\n\n" in text
+    assert "ctranslate2" in text
+    assert "|" not in text

@@ -1,0 +1,24 @@
+from pathlib import Path
+
+import pytest
+
+from al_loop.errors import AlLoopError
+from benchmarks.place import VARIABLE, work_folder
+
+
+def test_a_folder_is_absolute_and_for_one_run_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(VARIABLE, "here")
+    with work_folder("training") as folder:
+        assert folder == tmp_path / "here" / "training"
+        with (
+            pytest.raises(AlLoopError, match=r"another run is at work in .*training; wait"),
+            work_folder("training"),
+        ):
+            pass
+        with work_folder("scoring") as other:
+            assert other != folder
+    with work_folder("training") as again:
+        assert again == folder

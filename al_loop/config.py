@@ -109,7 +109,7 @@ class ModelSettings(Section):
         1.0, le=30, description="clip and padding are rounded up to a multiple of this"
     )
     memory_mb: Positive = Field(
-        2048.0,
+        1024.0,
         description="MiB for the clips that are decoded at once, beside the weights; on a GPU "
         "more is faster",
     )

@@ -7,6 +7,7 @@ checkpoint's, and no records.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -103,6 +104,8 @@ def logit_statistics(logits: torch.Tensor) -> torch.Tensor:
 
 def _load(folder: str, device: str, backend: Backend) -> ctranslate2.models.Whisper:
     threads = torch.get_num_threads()
+    if torch.cpu.get_capabilities().get("avx512_f"):  # which it takes on Intel's CPUs alone
+        os.environ.setdefault("CT2_FORCE_CPU_ISA", "AVX512")
     try:
         return ctranslate2.models.Whisper(
             folder,

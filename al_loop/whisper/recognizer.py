@@ -89,7 +89,7 @@ class WhisperRecognizer:
         for row in utterances:
             grouped.setdefault(self._window(row.duration_s), []).append(row)
         blocks = []
-        for window, rows in sorted(grouped.items()):
+        for window, rows in sorted(grouped.items(), reverse=True):  # short ones fill the end
             size = max(int(budget / clip_bytes(config, window, kept, min(texts, TOGETHER))), 1)
             blocks += [rows[start : start + size] for start in range(0, len(rows), size)]
         return blocks

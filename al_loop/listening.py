@@ -16,7 +16,7 @@ from al_loop.ports import Engine, Recognizer, Store
 from al_loop.records import Alternatives, Checkpoint, Doubt, Utterance
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Pace:
     """How to do a part of some work. over: whether time is up, looked at before every block.
 

@@ -99,7 +99,7 @@ def logit_statistics(logits: torch.Tensor) -> torch.Tensor:
 
     That may be -inf in a short type, and would make an entropy nan.
     """
-    return token_statistics(logits.float().clamp_(min=IMPOSSIBLE).log_softmax(-1))
+    return token_statistics(logits.float().clamp(min=IMPOSSIBLE).log_softmax(-1))
 
 
 def _load(folder: str, device: str, backend: Backend) -> ctranslate2.models.Whisper:

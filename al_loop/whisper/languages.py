@@ -72,7 +72,20 @@ def ensure_language(
         known[token] = new
     model.generation_config.language = token
     model.generation_config.task = "transcribe"
+    allow_lone_space(model, tokenizer)
     return added
+
+
+def allow_lone_space(model: WhisperForConditionalGeneration, tokenizer: WhisperTokenizer) -> None:
+    """Let a text begin with the token of a space alone, which Whisper suppresses.
+
+    Every text begins with a space, and one token holds it together with the first letter where the
+    vocabulary has such a token. It has none for ң, ө and ү, whose two bytes are a token each, so a
+    word that begins with one could not be the first.
+    """
+    (lone,) = tokenizer(" ", add_special_tokens=False).input_ids
+    first = model.generation_config.begin_suppress_tokens or []
+    model.generation_config.begin_suppress_tokens = [token for token in first if token != lone]
 
 
 def prompt_ids(model: WhisperForConditionalGeneration, code: str) -> list[int]:

@@ -50,6 +50,15 @@ def test_a_saved_checkpoint_keeps_the_language(tiny: Whisper, tmp_path: Path) ->
     assert (tmp_path / "saved" / "model.safetensors").exists()
 
 
+@pytest.mark.parametrize("word", ["Үкөм", "өрүк", "ңа", "саламдас"])
+def test_every_word_may_be_the_first(tiny: Whisper, word: str) -> None:
+    ensure_language(tiny.model, tiny.tokenizer, KY)
+    first, *_ = tiny.tokenizer(f" {word}", add_special_tokens=False).input_ids
+    generation = tiny.model.generation_config
+    assert first not in [*generation.suppress_tokens, *generation.begin_suppress_tokens]
+    assert generation.eos_token_id in generation.begin_suppress_tokens
+
+
 @pytest.mark.parametrize("options", [{}, {"language": "<|ky|>"}])
 def test_generate_opens_with_the_language(
     tiny: Whisper, monkeypatch: pytest.MonkeyPatch, options: dict[str, str]

@@ -235,16 +235,69 @@ class LabelStudioSettings(Section):
     token_file: Path | None = Field(
         None, strict=False, description="a file of mode 0600 that holds the token"
     )
+    ca_file: Path | None = Field(
+        None, strict=False, description="certificates of a private authority, for https://"
+    )
     project: str = Field("al_loop", min_length=1, max_length=50, description="the project's title")
+    projects: Literal["one", "per_round"] = Field(
+        "one", description="one project for all rounds, or a new one for each"
+    )
     audio_url: str | None = Field(
         None,
+        pattern="^(https?|s3)://[^@?]+$",
+        description="prefix of the audio's addresses on a server of yours, or s3://bucket/prefix "
+        "(see s3_endpoint); unset: its local files",
+    )
+    s3_endpoint: str | None = Field(
+        None,
         pattern="^https?://[^@?]+$",
-        description="prefix of the audio's addresses on a server of yours; unset: its local files",
+        description="of an S3-compatible server; unset: Amazon's. Credentials come from "
+        "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    )
+    deleted_tasks: Literal["push_again", "close"] = Field(
+        "push_again", description="what becomes of an unanswered task that was deleted there"
+    )
+    low_water: int = Field(
+        20,
+        ge=0,
+        description="with fewer open tasks than this, more are pushed before the model trains, so "
+        "that annotators need not wait for it; 0: never",
+    )
+    doubt_below: Share = Field(
+        0.5, description="words that the model gives less probability than this are marked"
     )
     close_share: Share = Field(
         0.9, description="the round goes on when this part of the batch is answered"
     )
     close_after_days: Positive = Field(7.0, le=3650, description="… or after so many days")
+
+
+class LabelSettings(Section):
+    """When annotators' answers are believed."""
+
+    overlap_share: Share = Field(0.1, description="part of the tasks that two annotators answer")
+    gold_share: Share = Field(
+        0.02, description="tasks with a known answer, relative to the batch, to score annotators"
+    )
+    repeat_share: Share = Field(
+        0.02, description="answered tasks that are asked again blindly, relative to the batch"
+    )
+    agree_wer: Share = Field(
+        0.05, description="two answers agree when they differ by at most this WER"
+    )
+    disputes: Literal["adjudicate", "vote"] = Field(
+        "adjudicate",
+        description="of answers that disagree: ask once more, or take the vote of all (ROVER)",
+    )
+    suspect_wer: Share = Field(
+        0.3,
+        description="predicted WER of a hypothesis above which an unchanged draft is not believed: "
+        "the task is asked again",
+    )
+    digits: bool = Field(False, description="whether transcripts may hold digits")
+    longest_answer_s: Positive = Field(
+        600.0, description="a page that was open longer than this was left alone"
+    )
 
 
 class MixtureSettings(Section):
@@ -389,6 +442,7 @@ class Settings(Section):
     gates: GateSettings = GateSettings()
     embedding: EmbeddingSettings = EmbeddingSettings()
     label_studio: LabelStudioSettings = LabelStudioSettings()
+    labels: LabelSettings = LabelSettings()
     mixture: MixtureSettings = MixtureSettings()
     train: TrainSettings = TrainSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
@@ -411,12 +465,11 @@ def load_settings(path: Path) -> Settings:
     except ValidationError as exc:
         lines = [_explain(error) for error in exc.errors()]
         raise ConfigError("\n".join(f"{path}: {line}" for line in lines)) from exc
-    token_file = settings.label_studio.token_file
-    if token_file is not None and not token_file.is_absolute():
-        label_studio = settings.label_studio.model_copy(
-            update={"token_file": path.parent / token_file}
-        )
-        settings = settings.model_copy(update={"label_studio": label_studio})
+    label_studio = settings.label_studio
+    files = {"token_file": label_studio.token_file, "ca_file": label_studio.ca_file}
+    beside = {key: path.parent / file for key, file in files.items() if file is not None}
+    label_studio = label_studio.model_copy(update=beside)
+    settings = settings.model_copy(update={"label_studio": label_studio})
     return settings
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from al_loop.evidence_lines import lines
 from al_loop.evidence_sums import Sums, add_up, difference, minutes_saved, resampled
 from al_loop.metrics import HIGH, LOW, count_errors
-from al_loop.records import Answer, Arm, CurvePoint
+from al_loop.records import JUNK, Answer, Arm, CurvePoint
 from al_loop.stopping import curve_report
 from al_loop.text import normalise
 
@@ -164,17 +164,16 @@ def _lead_s(row: Answer, most_s: float | None) -> float | None:
 def _tally(rows: Sequence[Answer], most_s: float | None) -> dict[str, Any]:
     """Counts and seconds of one arm. tasks: those that have an answer."""
     verdicts = [row.verdict for row in rows]
-    junk = verdicts.count("bad_audio") + verdicts.count("other_language")
+    junk: dict[str, int] = {verdict: verdicts.count(verdict) for verdict in JUNK}
     times = [_lead_s(row, most_s) for row in rows]
     labelled = [row.text is not None for row in rows]
     heard = [row.hypothesis is not None for row in rows]
     return {
         "tasks": len(rows),
         "labelled": sum(labelled),
-        "bad_audio": verdicts.count("bad_audio"),
-        "other_language": verdicts.count("other_language"),
+        **junk,
         "skipped": verdicts.count("skipped"),
-        "junk_share": junk / len(rows) if rows else None,
+        "junk_share": sum(junk.values()) / len(rows) if rows else None,
         "audio_s": float(sum(row.duration_s for row in rows)),
         "annotator_s": float(sum(filter(None, times))),
         "without_time": times.count(None),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from al_loop.records import JUNK
+
 
 def lines(report: Mapping[str, Any]) -> list[str]:
     """What `al_loop.evidence.round_report` gave: the arms, what choosing saved, the curve."""
@@ -37,11 +39,9 @@ def _compared_lines(part: Mapping[str, Any]) -> list[str]:
 
 def _arm_line(arm: Mapping[str, Any]) -> str:
     said = [f"{arm['tasks']} clips, {arm['labelled']} labelled"]
-    if arm["bad_audio"] or arm["other_language"]:
-        said.append(
-            f"{arm['junk_share']:.0%} junk ({arm['bad_audio']} bad audio, "
-            f"{arm['other_language']} other language)"
-        )
+    counts = [f"{arm[name]} {name.replace('_', ' ')}" for name in JUNK if arm[name]]
+    if counts:
+        said.append(f"{arm['junk_share']:.0%} junk ({', '.join(counts)})")
     if arm["wer"] is not None:
         said.append(f"WER of the hypotheses {_range(arm, 'wer', 100, '%')}")
     if arm["edits_per_minute"] is not None:

@@ -13,7 +13,7 @@ from itertools import takewhile
 from typing import Any
 
 from al_loop.ports import Engine, Recognizer, Store
-from al_loop.records import Alternatives, Checkpoint, Doubt, Utterance
+from al_loop.records import Alternatives, Checkpoint, Doubt, Utterance, WordConfidence
 
 
 @dataclass(slots=True)
@@ -109,6 +109,17 @@ class Listening:
             name: replace(row, heard=heard[name].text) if name in heard else row
             for name, row in found.items()
         }
+
+    def confide(
+        self, checkpoint: Checkpoint, texts: Mapping[str, str]
+    ) -> Mapping[str, WordConfidence]:
+        """How sure the checkpoint is of each word of these texts, which are by utterance id."""
+        found: dict[str, WordConfidence] = {}
+        utterances = self.store.utterances(texts)
+        make = lambda: self.recognizer().confider(checkpoint.path, texts)  # noqa: E731
+        for confidences in self._blocks("weighed", checkpoint, utterances, make):
+            found |= {row.utterance_id: row for row in confidences}
+        return found
 
     def _blocks(
         self,

@@ -7,8 +7,10 @@ evaluation"); differences resample the same utterances on both sides.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import jiwer
 import numpy as np
@@ -18,6 +20,8 @@ from al_loop.text import FOREIGN_LETTERS, NORMALISER, normalise
 
 LOW, HIGH = 2.5, 97.5
 """Percentiles of a 95% interval."""
+Z = NormalDist().inv_cdf(0.975)
+"""Standard deviations of a normal distribution that such an interval reaches to either side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,19 @@ class Interval:
     value: float
     low: float
     high: float
+
+
+def wilson(hits: int, total: int) -> Interval:
+    """A share with its score interval: E. B. Wilson, JASA 22 (1927), sound at 0 and 1 too.
+
+    It takes what was counted for independent.
+    """
+    if not total:
+        return Interval(math.nan, math.nan, math.nan)
+    share, scale = hits / total, 1 + Z**2 / total
+    centre = (share + Z**2 / (2 * total)) / scale
+    width = Z * math.sqrt(share * (1 - share) / total + Z**2 / (4 * total**2)) / scale
+    return Interval(share, max(centre - width, 0.0), min(centre + width, 1.0))
 
 
 def count_errors(reference: str, hypothesis: str, language: str) -> ErrorCounts:

@@ -12,26 +12,34 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 if TYPE_CHECKING:
     import numpy as np
 
 SourceKind = Literal["open_source", "forced_alignment", "synthetic", "pseudo_label", "in_house"]
-Split = Literal["pool", "train", "validation", "test", "silence"]
+Split = Literal["pool", "train", "validation", "test", "silence", "reserved"]
 Arm = Literal["acquired", "control", "explored"]
 Stage = Literal[
     "score", "select", "push", "pull", "merge", "train", "evaluate", "promote", "record"
 ]
-Verdict = Literal["bad_audio", "other_language", "skipped"]
+Verdict = Literal["bad_audio", "other_language", "several_speakers", "skipped"]
+TaskKind = Literal["query", "gold", "repeat", "adjudication", "evaluation"]
+Settled = Literal["single", "agreed", "adjudicated", "voted", "disputed"]
 LeakReason = Literal["audio", "text"]
 
 SOURCE_KINDS: tuple[SourceKind, ...] = get_args(SourceKind)
-SPLITS: tuple[Split, ...] = get_args(Split)
+RESERVED: Split = "reserved"
+"""Of what is to become an evaluation set, and of all else that its speakers said."""
+SPLITS: tuple[Split, ...] = tuple(split for split in get_args(Split) if split != RESERVED)
+"""Those that clips are taken into."""
 HELD_OUT: tuple[Split, ...] = ("test", "silence")
 """Splits that checkpoints are measured on; none may learn from them, or be asked about them."""
 STAGES: tuple[Stage, ...] = get_args(Stage)
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
+JUNK: tuple[Verdict, ...] = ("bad_audio", "other_language", "several_speakers")
+"""Verdicts that say something of the clip."""
+TASK_KINDS: tuple[TaskKind, ...] = get_args(TaskKind)
 IN_HOUSE = "in_house"
 """The name of the source that the annotators' labels form."""
 STANDARD_SILENCE = "standard_silence"
@@ -246,17 +254,77 @@ class Answer:
     trusted: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """What an annotator is asked: one utterance, with the hypothesis as pre-annotation."""
+class TaskKey(NamedTuple):
+    """What names a task, here and in the data of Label Studio's task: never the server's number.
+
+    copy: 0 for the task that a query batch asks; the further ones of an utterance in a round (gold
+    tasks, blind repeats, adjudications) count on.
+    """
 
     utterance_id: str
     round: int
+    copy: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTask:
+    """A task that is to be asked. Within a round, a smaller `rank` is shown earlier.
+
+    kind: query, one of the batch; gold, whose answer is known; repeat, asked again for a second
+    look; adjudication, for annotators disagree; evaluation, of a set that is being drawn.
+    Annotators are not told. reason: why it is asked, in words. hypothesis: what is shown, whatever
+    the checkpoint hears; None for what it hears.
+    """
+
+    key: TaskKey
+    kind: TaskKind
+    rank: int
+    reason: str = ""
+    hypothesis: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What an annotator is asked, with what is shown to them.
+
+    hypothesis: what the text box holds at first; empty for an evaluation set. checkpoint_id: whose
+    hypothesis it is; None where it is nobody's. word_probs: of each word of `hypothesis`, split at
+    white space, the probability that its checkpoint gave it; empty where it is not known.
+    """
+
+    key: TaskKey
+    kind: TaskKind
     rank: int
     audio: str
     duration_s: float
     hypothesis: str
+    checkpoint_id: str | None
+    word_probs: Sequence[float]
     acquisition_score: float
+
+
+@dataclass(frozen=True, slots=True)
+class WordConfidence:
+    """How sure a checkpoint is of a text of its own, word by word.
+
+    probabilities: one for each word of `text`, split at white space: the least of its tokens'.
+    """
+
+    utterance_id: str
+    text: str
+    probabilities: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A project on a Label Studio server, whatever address that has.
+
+    server: when the project was made there, in UTC with microseconds: it tells the project from one
+    of the same number on another server or in a fresh database.
+    """
+
+    server: str
+    project_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,41 +333,103 @@ class Annotation:
 
     id: the server's own id of the answer, unique within a project.
     lead_time_s: seconds that the page was open, breaks included.
+    shown: the hypothesis that the annotator was shown; None where it is not known.
+    unsure: whether the annotator marked the text as doubtful.
     """
 
     id: str
     task_id: str
-    utterance_id: str
+    key: TaskKey
     annotator: str
     text: str | None
     verdict: Verdict | None
     lead_time_s: float | None
     created_at: str
     updated_at: str
+    shown: str | None = None
+    unsure: bool = False
+
+    @property
+    def utterance_id(self) -> str:
+        return self.key.utterance_id
+
+
+@dataclass(frozen=True, slots=True)
+class PulledTask:
+    """A task as the server has it: all its usable answers at `updated_at`, and no other."""
+
+    task_id: str
+    key: TaskKey
+    updated_at: str
+    annotations: Sequence[Annotation]
 
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """What one pull brought. `high_water`: where the next incremental pull starts."""
+    """What one page of a pull brought.
 
-    annotations: Sequence[Annotation]
+    high_water: where the next incremental pull starts; None on every page but the last.
+    """
+
+    tasks: Sequence[PulledTask]
     refusals: Sequence[Refusal]
     high_water: str | None
 
 
 @dataclass(frozen=True, slots=True)
+class AskedTask:
+    """A task of an utterance as it stands. open: it waits for an answer."""
+
+    key: TaskKey
+    kind: TaskKind
+    open: bool
+    hypothesis: str | None
+    word_probs: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """All that was asked and answered about one utterance; answers that were withdrawn left out."""
+
+    utterance: Utterance
+    tasks: Sequence[AskedTask]
+    annotations: Sequence[Annotation]
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUp:
+    """A further task that an utterance needs. hypothesis: as in `PlannedTask`."""
+
+    utterance_id: str
+    kind: TaskKind
+    reason: str
+    hypothesis: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Label:
-    """What the annotations of an utterance settle on; `text` is None when a verdict stands."""
+    """What the annotations of an utterance settle on; `text` is None when a verdict stands.
+
+    annotation_ids: every answer that was weighed, the deciding one first. settled: by one answer,
+    by agreement, by an adjudicator, by a vote; or not: a disputed label is never trained on.
+    quality: (0, 1], how much an example of it counts in training. flags: what is odd about it.
+    """
 
     utterance_id: str
     text: str | None
     verdict: Verdict | None
     annotation_ids: Sequence[str]
+    settled: Settled = "single"
+    quality: float = 1.0
+    flags: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One labelled utterance of a training set or of an evaluation set."""
+    """One labelled utterance of a training set or of an evaluation set.
+
+    quality: (0, 1], of its label: how often it is drawn, relative to others of its source.
+    """
 
     utterance_id: str
     audio: str
@@ -307,6 +437,7 @@ class Example:
     source: str
     language: str
     text: str
+    quality: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,15 +19,16 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
 
+from al_loop.asking import Asking
 from al_loop.config import Settings
 from al_loop.errors import AlLoopError, ConfigError, OracleUnavailable
 from al_loop.listening import Listening
-from al_loop.ports import Engine, Oracle, Recognizer, Store
+from al_loop.ports import Engine, Judge, Oracle, Recognizer, Store
 from al_loop.records import (
     IN_HOUSE,
     STAGES,
     Alternatives,
-    Annotation,
+    Answer,
     Checkpoint,
     Doubt,
     Label,
@@ -79,7 +80,7 @@ class Loop:
         engine: Engine,
         recognizer: Callable[[], Recognizer],
         oracle: Callable[[], Oracle],
-        settle: Callable[[Sequence[Annotation]], Label],
+        judge: Judge,
         say: Callable[[str], None],
         clock: Callable[[], float] = monotonic,
     ) -> None:
@@ -87,11 +88,11 @@ class Loop:
         self.store = store
         self.engine = engine
         self.recognizer = recognizer
-        self.oracle = oracle
-        self.settle = settle
+        self.judge = judge
         self.say = say
         self.clock = clock
         self.listening = Listening(store, engine, recognizer, say)
+        self.asking = Asking(settings, store, self.listening, oracle, judge, say)
 
     def advance(
         self, close: bool = False, insist: bool = False, until: Stage | None = None
@@ -122,6 +123,13 @@ class Loop:
                 return ended
             current = self.store.open_round()
         return Outcome("recorded", number, f"round {number} is recorded")
+
+    def sync(self, thorough: bool = True) -> str:
+        """Push, pull and sweep, whatever stage comes next; says in words what it came to.
+
+        thorough: whether to sweep although the last time is less than an hour ago.
+        """
+        return self.asking.sync(thorough)
 
     def _attempt(
         self, number: int, stage: str, insist: bool, work: Callable[[], Outcome | None]
@@ -210,11 +218,11 @@ class Loop:
         if pushed_at is None:
             return
         try:
-            self._pull_answers()
+            self._hear()
         except OracleUnavailable as exc:  # where nobody labels any more, the server may be gone
             self.say(f"late answers were not asked for: {exc}")
         if self.store.unanswered() == 0 or _now() >= self._closes_at(pushed_at):
-            self.store.put_labels(self._labels())
+            self.store.put_labels(*self._settled())
 
     def _closes_at(self, pushed_at: str) -> datetime:
         days = self.settings.label_studio.close_after_days
@@ -241,6 +249,10 @@ class Loop:
     # -- the stages ------------------------------------------------------------------------------
 
     def _score(self, current: Round) -> None:
+        try:
+            self.asking.refresh()  # the last round may have promoted a checkpoint
+        except OracleUnavailable as exc:  # what there is to score does not depend on it
+            self.say(f"  unanswered tasks show what an older checkpoint heard: {exc}")
         if self._in_parts:
             self._score_part(current)
         else:
@@ -283,7 +295,7 @@ class Loop:
             return pool
         missing = set(pool.ids[~pool.heard].tolist())
         if rule.enabled:
-            answers, released = self.store.answers(self._encoder), self.store.released()
+            answers, released = self._answers(), self.store.released()
             gated = profile_gates(pool, limits(rule, answers), released)
             missing -= {row.utterance_id.encode() for row in gated}
         unheard = self.store.utterances([name.decode() for name in sorted(missing)])
@@ -297,6 +309,8 @@ class Loop:
 
         Where the part that is scored has nothing to ask about, the next one is scored.
         """
+        import numpy as np
+
         from al_loop.acquisition.turns import only_waits
 
         selection = self._choose(current)
@@ -305,18 +319,22 @@ class Loop:
         if not selection.choices:
             return self._nothing_to_ask(current, selection)
         self.say(f"  {selection.facts['reason']}")
+        rng = np.random.default_rng([current.seed, STAGES.index("push")])
+        planned = self.asking.plan(current, selection.choices, rng)
         with self._finishing(current):
             self.store.put_selection(current.number, selection)
+            self.store.add_tasks(planned)
         return None
 
-    def _choose(self, current: Round) -> Selection:
+    def _choose(self, current: Round, again: bool = False) -> Selection:
+        """again: from what was not chosen before."""
         import numpy as np
 
         from al_loop.acquisition.selection import select
 
         return select(
             self._scored_pool(current),
-            self.store.answers(self._encoder),
+            self._answers(),
             self.store.known_embeddings(self._encoder),
             self.store.released(),
             self.settings.select,
@@ -324,7 +342,7 @@ class Loop:
             self.trusts(current.checkpoint_id),
             partial(self._doubt, current),
             self.settings.model.language,
-            np.random.default_rng([current.seed, STAGES.index("select")]),
+            np.random.default_rng([current.seed, STAGES.index("select"), *([1] if again else [])]),
             current.number,
             self._in_parts,
         )
@@ -367,22 +385,12 @@ class Loop:
         return self.settings.embedding.encoder
 
     def _push(self, current: Round) -> None:
-        self._push_missing(current)
+        self.asking.push_missing()
         with self._finishing(current):
             self.store.set_pushed_at(current.number)
 
-    def _push_missing(self, current: Round) -> None:
-        """Push what Label Studio is not known to hold. Every task shows a hypothesis."""
-        unheard = self.store.unheard(current.number, current.checkpoint_id)
-        self.listening.listen(self._checkpoint(current.checkpoint_id), unheard)
-        tasks = self.store.unpushed(current.number, current.checkpoint_id)
-        if tasks:
-            for task_ids in self.oracle().push(tasks):
-                self.store.mark_pushed(task_ids)
-
     def _pull(self, current: Round, close: bool) -> Outcome | None:
-        self._pull_answers()
-        self._push_missing(current)  # the configuration may name another Label Studio by now
+        self._hear()
         answered, total = self.store.answered(current.number)
         rule = self.settings.label_studio
         assert current.pushed_at is not None
@@ -395,21 +403,29 @@ class Loop:
                 f"round {current.number} waits for annotators: {answered} of {total} tasks are "
                 f"answered, it goes on at {needed} or on {closes_at:%Y-%m-%d %H:%M} UTC",
             )
+        self.asking.follow_ups()  # a kill may have come between the answers and these
+        self.asking.top_up(current, partial(self._choose, current, again=True))
         with self._finishing(current):
             pass
         return None
 
-    def _pull_answers(self) -> None:
-        pulled = self.oracle().pull(self.store.high_water)
-        self.store.take_annotations(pulled.annotations, pulled.refusals, pulled.high_water)
+    def _hear(self) -> None:
+        """Take new answers, and ask what is to be asked because of them.
+
+        The configuration may name another Label Studio by now, which lacks all that is unanswered.
+        """
+        if self.asking.pull():
+            self.asking.follow_ups()
+        self.asking.push_missing()
+        self.asking.refresh()
 
     def _merge(self, current: Round) -> None:
         from al_loop.leakage import leak_lines
         from al_loop.mixture import capped
 
-        labels = self._labels()
+        labels, unsettled = self._settled()
         with self._finishing(current):
-            self.store.put_labels(labels)
+            self.store.put_labels(labels, unsettled)
             manifest, leaks = self._build_manifest()
             self.store.put_manifest(current.number, manifest)
             self.store.put_leaks(manifest.id, leaks)
@@ -430,8 +446,19 @@ class Loop:
         for name in sorted({row.source for row in leaks} - left):
             self.say(f"  warning: of {name} nothing is left to train on")
 
-    def _labels(self) -> list[Label]:
-        return [self.settle(answers) for answers in self.store.annotations().values()]
+    def _settled(self) -> tuple[list[Label], list[str]]:
+        """What all answers settle on, and the ids of those that settle on nothing.
+
+        Answers that were edited or withdrawn since the last manifest change the next one.
+        """
+        settled = {case.utterance.id: self.judge.settle(case) for case in self.store.cases()}
+        return (
+            [label for label in settled.values() if label],
+            [name for name, label in settled.items() if label is None],
+        )
+
+    def _answers(self) -> list[Answer]:
+        return self.store.answers(self._encoder, self.settings.labels.longest_answer_s)
 
     def _build_manifest(self) -> tuple[Manifest, list[Leak]]:
         """The training set as of now, and what was left out of it.
@@ -613,13 +640,13 @@ class Loop:
         from al_loop.acquisition.predictor import fit
         from al_loop.evidence import round_report
 
-        answers = self.store.answers(self._encoder)
+        answers = self._answers()
         rng = np.random.default_rng([current.seed, STAGES.index("record")])
         language = self.settings.model.language
         report = round_report(
             answers,
             current.number,
-            self.store.curve_points(),
+            self.store.curve_points(self.settings.labels.longest_answer_s),
             language,
             rng,
             self.settings.evaluate.bootstrap_samples,

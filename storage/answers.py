@@ -1,171 +1,253 @@
-"""Tasks, annotations and labels: what annotators are asked, and what they answered.
+"""Annotations and labels: what annotators answered, and what it settled on.
 
-Knows Label Studio's ids, but not Label Studio, nor how annotations settle on a label. What a query
-batch consists of is decided in `storage.selections`.
+Knows Label Studio's ids, but not Label Studio, nor how annotations settle on a label. What was
+asked is in `storage.tasks`.
 
-Tables: query_batches, annotations, labels; of workspace the project and the high-water mark.
+Tables: annotations, labels; of tasks the count of answers, of projects the high-water mark.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
-from al_loop.records import Annotation, Label, Refusal, Task, Utterance
-from storage.catalogue import Catalogue
+from al_loop.records import (
+    Annotation,
+    AskedTask,
+    Case,
+    Label,
+    Place,
+    Pulled,
+    PulledTask,
+    Refusal,
+    TaskKey,
+    TaskKind,
+)
 from storage.database import now
+from storage.projects import AT_PLACE
+from storage.tasks import KEY, Tasks, probabilities
+
+COUNTING: tuple[TaskKind, ...] = ("query", "repeat", "adjudication", "evaluation")
+"""Kinds of tasks whose answers may become a label; those of gold tasks are known."""
+ANNOTATION_COLUMNS = (
+    "id, task_id, utterance_id, round, copy, annotator, text, verdict, lead_time_s, created_at, "
+    "updated_at, shown, unsure"
+)
+PUT_ANNOTATION = (
+    f"INSERT INTO annotations (server, project_id, {ANNOTATION_COLUMNS}) "
+    f"VALUES (?, ?, {', '.join('?' for _ in ANNOTATION_COLUMNS.split(', '))}) "
+    "ON CONFLICT DO UPDATE SET task_id = excluded.task_id, annotator = excluded.annotator, "
+    "text = excluded.text, verdict = excluded.verdict, lead_time_s = excluded.lead_time_s, "
+    "shown = excluded.shown, unsure = excluded.unsure, created_at = excluded.created_at, "
+    "updated_at = excluded.updated_at, deleted_at = NULL "
+    # a server that was set back to an older backup shows what was changed since
+    "WHERE excluded.updated_at > annotations.updated_at OR annotations.deleted_at IS NOT NULL "
+    "OR excluded.updated_at = annotations.updated_at AND (excluded.text IS NOT annotations.text "
+    "OR excluded.verdict IS NOT annotations.verdict OR excluded.unsure <> annotations.unsure)"
+)
+WITHDRAW = (
+    f"UPDATE annotations SET deleted_at = ? WHERE {AT_PLACE} AND {KEY} AND task_id = ? "
+    "AND updated_at < ? AND deleted_at IS NULL AND id NOT IN (SELECT value FROM json_each(?))"
+)
+COUNT_ANSWERS = (
+    "UPDATE tasks SET answers = (SELECT count(*) FROM annotations a "
+    "WHERE a.utterance_id = tasks.utterance_id AND a.round = tasks.round AND a.copy = tasks.copy "
+    f"AND a.deleted_at IS NULL) WHERE {KEY}"
+)
+LABEL_COLUMNS = ("utterance_id", "text", "verdict", "annotation_ids", "settled", "quality", "flags")
 
 
-class Answers(Catalogue):
-    """The query batches with their tasks, and the answers to them.
+class Answers(Tasks):
+    """The answers to the tasks, over which this is made."""
 
-    Made over the catalogue, which keeps the refusals: an answer about a stranger is refused.
-    """
+    # -- annotations -------------------------------------------------------------------------------
 
-    # -- the project -------------------------------------------------------------------------------
+    def take(self, place: Place, pulled: Pulled) -> int:
+        """Keep one page of what a pull of the project brought. Returns how many answers changed.
 
-    @property
-    def project_id(self) -> int | None:
-        return self._row("SELECT project_id FROM workspace")[0]
-
-    def set_project(self, server: str, project_id: int) -> None:
-        """Remember Label Studio's project.
-
-        Another one than before is pulled from its beginning, and gets the unanswered tasks.
+        An answer that its task does not show, though the task was changed after it, was withdrawn,
+        and counts no more. An answer that is older than what is known of it, or that is missing
+        where its task was not changed, was lost on the server: what is known stays. Answers to what
+        this workspace never asked are refused.
         """
         with self.transaction():
-            if self._row("SELECT server, project_id FROM workspace") == (server, project_id):
-                return
-            self.db.execute(
-                "UPDATE workspace SET server = ?, project_id = ?, high_water = NULL",
-                [server, project_id],
-            )
-            self.db.execute(
-                "UPDATE query_batches SET task_id = NULL "
-                "WHERE utterance_id NOT IN (SELECT utterance_id FROM annotations)"
-            )
+            known = self._known_keys(pulled.tasks)
+            tasks = [row for row in pulled.tasks if row.key in known]
+            changed = self.db.conn.executemany(
+                PUT_ANNOTATION,
+                (
+                    (place.server, place.project_id, *_values(answer, known[row.key]))
+                    for row in tasks
+                    for answer in row.annotations
+                ),
+            ).rowcount
+            withdrawn = self.db.conn.executemany(
+                WITHDRAW,
+                (
+                    (
+                        now(),
+                        place.server,
+                        place.project_id,
+                        *row.key,
+                        row.task_id,
+                        row.updated_at,
+                        json.dumps([answer.id for answer in row.annotations]),
+                    )
+                    for row in tasks
+                ),
+            ).rowcount
+            self.db.conn.executemany(COUNT_ANSWERS, (row.key for row in tasks))
+            strangers = [row for row in pulled.tasks if row.annotations and row.key not in known]
+            self._refuse([*pulled.refusals, *map(_stranger, strangers)])
+            if pulled.high_water is not None:
+                self._set_of_project("high_water", place, pulled.high_water)
+        return max(changed, 0) + max(withdrawn, 0)  # -1: there was nothing to execute
 
-    # -- query batches -----------------------------------------------------------------------------
-
-    def unpushed(self, round_number: int, checkpoint_id: str) -> list[Task]:
-        """The batch's tasks that Label Studio is not known to hold, most valuable first."""
+    def _known_keys(self, tasks: Iterable[PulledTask]) -> dict[TaskKey, str | None]:
+        """What every task of ours among these shows."""
         rows = self.db.execute(
-            "SELECT b.utterance_id, b.round, b.rank, u.audio, u.duration_s, h.text, "
-            "b.acquisition_score FROM query_batches b JOIN utterances u ON u.id = b.utterance_id "
-            "JOIN hypotheses h ON h.utterance_id = b.utterance_id AND h.checkpoint_id = ? "
-            "WHERE b.round = ? AND b.task_id IS NULL ORDER BY b.rank",
-            [checkpoint_id, round_number],
+            "SELECT utterance_id, round, copy, hypothesis FROM tasks "
+            "WHERE utterance_id IN (SELECT value FROM json_each(?))",
+            [json.dumps([row.key.utterance_id for row in tasks])],
         )
-        return [Task(*row) for row in rows]
-
-    def unheard(self, round_number: int, checkpoint_id: str) -> list[Utterance]:
-        """The batch's utterances that the checkpoint has not decoded, and nobody can be shown."""
-        return self._utterances(
-            "WHERE id IN (SELECT utterance_id FROM query_batches WHERE round = ?) AND NOT EXISTS "
-            "(SELECT 1 FROM hypotheses h WHERE h.checkpoint_id = ? AND h.utterance_id = u.id)",
-            [round_number, checkpoint_id],
-        )
-
-    def mark_pushed(self, task_ids: Mapping[str, str]) -> None:
-        """Remember Label Studio's task id of each utterance."""
-        with self.transaction():
-            for utterance_id, task_id in task_ids.items():
-                self.db.execute(
-                    "UPDATE query_batches SET task_id = ? WHERE utterance_id = ?",
-                    [task_id, utterance_id],
-                )
+        return {TaskKey(*key): shown for *key, shown in rows}
 
     def answered(self, round_number: int) -> tuple[int, int]:
-        """How many of the batch's utterances have an answer, and how many it has."""
-        return self._row(
-            "SELECT count(DISTINCT a.utterance_id), count(DISTINCT b.utterance_id) "
-            "FROM query_batches b LEFT JOIN annotations a ON a.utterance_id = b.utterance_id "
-            "WHERE b.round = ?",
+        """How many utterances of the batch have an answer, and how many it has.
+
+        Without what was chosen later to top it up, and what was closed without an answer.
+        """
+        answered, total = self._row(
+            "SELECT total(t.answers > 0), count(*) FROM query_batches b "
+            "LEFT JOIN tasks t ON t.utterance_id = b.utterance_id AND t.round = b.round "
+            "AND t.kind = 'query' WHERE b.round = ? AND b.top_up = 0 "
+            "AND (t.closed_at IS NULL OR t.answers > 0)",
             [round_number],
         )
+        return int(answered), total
 
     def unanswered(self) -> int:
-        """How many utterances of all batches nobody has answered."""
-        return int(
-            self._row(
-                "SELECT count(*) FROM query_batches "
-                "WHERE utterance_id NOT IN (SELECT utterance_id FROM annotations)"
-            )[0]
+        """How many tasks wait for an answer that may become a label, or change one."""
+        sql = (
+            "SELECT count(*) FROM tasks WHERE answers = 0 AND closed_at IS NULL "
+            "AND kind IN ('query', 'repeat', 'adjudication') AND round > 0"
         )
+        return int(self._row(sql)[0])
 
-    # -- annotations and labels --------------------------------------------------------------------
+    def cases(
+        self, kinds: Collection[TaskKind] = COUNTING, utterance_ids: Iterable[str] | None = None
+    ) -> list[Case]:
+        """All that was asked and answered about every utterance with an answer, by id.
 
-    @property
-    def high_water(self) -> str | None:
-        return self._row("SELECT high_water FROM workspace")[0]
-
-    def take_annotations(
-        self,
-        annotations: Sequence[Annotation],
-        refusals: Iterable[Refusal],
-        high_water: str | None,
-    ) -> None:
-        """Keep what a pull brought, and from where the next one starts.
-
-        An answer about an utterance that this workspace does not hold is refused.
+        kinds: of tasks that are looked at. utterance_ids: of these only.
         """
-        known = {
-            row[0]
-            for row in self.db.execute(
-                "SELECT id FROM utterances WHERE id IN (SELECT value FROM json_each(?))",
-                [json.dumps([row.utterance_id for row in annotations])],
+        wanted = "t.kind IN (SELECT value FROM json_each(?))"
+        parameters = [json.dumps(list(kinds))]
+        if utterance_ids is not None:
+            wanted += " AND t.utterance_id IN (SELECT value FROM json_each(?))"
+            parameters.append(json.dumps(list(utterance_ids)))
+        columns = ", ".join(f"a.{name}" for name in ANNOTATION_COLUMNS.split(", "))
+        annotations: dict[str, list[Annotation]] = {}
+        for row in self.db.execute(
+            f"SELECT {columns} FROM annotations a JOIN tasks t ON t.utterance_id = a.utterance_id "
+            f"AND t.round = a.round AND t.copy = a.copy WHERE a.deleted_at IS NULL AND {wanted} "
+            "ORDER BY a.utterance_id, a.updated_at, a.id",
+            parameters,
+        ):
+            annotations.setdefault(row[2], []).append(_annotation(row))
+        tasks: dict[str, list[AskedTask]] = {name: [] for name in annotations}
+        for *key, kind, is_open, shown, probs in self.db.execute(
+            "SELECT t.utterance_id, t.round, t.copy, t.kind, t.answers = 0 AND t.closed_at IS NULL,"
+            f" t.hypothesis, t.word_probs FROM tasks t WHERE {wanted} ORDER BY 1, 2, 3",
+            parameters,
+        ):
+            if key[0] in tasks:
+                asked = AskedTask(TaskKey(*key), kind, bool(is_open), shown, probabilities(probs))
+                tasks[key[0]].append(asked)
+        return [
+            Case(row, tasks[row.id], annotations[row.id]) for row in self.utterances(annotations)
+        ]
+
+    # -- labels ------------------------------------------------------------------------------------
+
+    def put_labels(self, labels: Iterable[Label], unsettled: Iterable[str] = ()) -> None:
+        """Keep the labels; `settled_at` of one that did not change stays.
+
+        unsettled: utterances whose answers settle on nothing. Their labels go, and so do those
+        whose answers were all withdrawn.
+        """
+        rows = [
+            (
+                label.utterance_id,
+                label.text,
+                label.verdict,
+                json.dumps(list(label.annotation_ids)),
+                label.settled,
+                label.quality,
+                json.dumps(list(label.flags), ensure_ascii=False),
             )
-        }
-        strangers = [
-            Refusal(
-                f"task {row.task_id}",
-                "unknown_utterance",
-                f"annotation {row.id} is about {row.utterance_id}, not in this workspace",
-            )
-            for row in annotations
-            if row.utterance_id not in known
+            for label in labels
         ]
         with self.transaction():
-            place = dict(
-                zip(
-                    ("server", "project_id"),
-                    self._row("SELECT ifnull(server, ''), ifnull(project_id, 0) FROM workspace"),
-                    strict=True,
-                )
+            self.db.execute(
+                "DELETE FROM labels WHERE utterance_id IN (SELECT value FROM json_each(?)) "
+                "OR utterance_id IN (SELECT a.utterance_id FROM annotations a JOIN tasks t "
+                "ON t.utterance_id = a.utterance_id AND t.round = a.round AND t.copy = a.copy "
+                "WHERE t.kind <> 'gold' "
+                "GROUP BY a.utterance_id HAVING count(*) = count(a.deleted_at))",
+                [json.dumps(list(unsettled))],
             )
-            self.db.table("annotations").upsert_all(
-                (place | asdict(row) for row in annotations if row.utterance_id in known),
-                pk=("server", "project_id", "utterance_id", "id"),
+            known = set(self.db.execute(f"SELECT {', '.join(LABEL_COLUMNS)} FROM labels"))
+            self._put_all(
+                "labels",
+                (*LABEL_COLUMNS, "settled_at"),
+                ((*row, now()) for row in rows if row not in known),
             )
-            self._refuse([*refusals, *strangers])
-            self.db.execute("UPDATE workspace SET high_water = ?", [high_water])
 
-    def annotations(self) -> dict[str, list[Annotation]]:
-        """All annotations, by utterance id."""
-        rows = self.db.execute(
-            "SELECT id, task_id, utterance_id, annotator, text, verdict, lead_time_s, "
-            "created_at, updated_at FROM annotations ORDER BY utterance_id, updated_at, id"
+    def known_texts(self, utterance_ids: Iterable[str]) -> dict[str, str]:
+        """What is said in those of the utterances of which it is known, by id.
+
+        It is the text that an utterance came with, or else its label's.
+        """
+        return dict(
+            self.db.execute(
+                "SELECT u.id, coalesce(u.text, l.text) FROM utterances u "
+                "LEFT JOIN labels l ON l.utterance_id = u.id "
+                "WHERE u.id IN (SELECT value FROM json_each(?)) "
+                "AND coalesce(u.text, l.text) IS NOT NULL",
+                [json.dumps(list(utterance_ids))],
+            ).fetchall()
         )
-        grouped: dict[str, list[Annotation]] = {}
-        for row in rows:
-            grouped.setdefault(row[2], []).append(Annotation(*row))
-        return grouped
 
-    def put_labels(self, labels: Iterable[Label]) -> None:
-        """Keep the labels; `settled_at` of one that did not change stays."""
-        columns = ("utterance_id", "text", "verdict", "annotation_ids")
-        with self.transaction():
-            known = set(self.db.execute(f"SELECT {', '.join(columns)} FROM labels"))
-            rows = [
-                (label.utterance_id, label.text, label.verdict, json.dumps(label.annotation_ids))
-                for label in labels
-            ]
-            self.db.table("labels").upsert_all(
-                (
-                    {**dict(zip(columns, row, strict=True)), "settled_at": now()}
-                    for row in rows
-                    if row not in known
-                ),
-                pk="utterance_id",
-            )
+
+def _values(answer: Annotation, shown: str | None) -> tuple[Any, ...]:
+    """The annotation as the columns keep it; `shown`: by its task, where it does not say itself."""
+    return (
+        answer.id,
+        answer.task_id,
+        *answer.key,
+        answer.annotator,
+        answer.text,
+        answer.verdict,
+        answer.lead_time_s,
+        answer.created_at,
+        answer.updated_at,
+        shown if answer.shown is None else answer.shown,
+        int(answer.unsure),
+    )
+
+
+def _annotation(row: Sequence[Any]) -> Annotation:
+    values = [*row[:2], TaskKey(*row[2:5]), *row[5:-1], bool(row[-1])]
+    return Annotation(*values)
+
+
+def _stranger(task: PulledTask) -> Refusal:
+    key = task.key
+    return Refusal(
+        f"task {task.task_id}",
+        "unknown_task",
+        f"annotation {task.annotations[0].id} is about {key.utterance_id}, round {key.round}, copy "
+        f"{key.copy}, which this workspace never asked",
+    )

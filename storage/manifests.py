@@ -20,13 +20,14 @@ class Manifests(Database):
     def training_examples(self, in_house_source: str) -> list[Example]:
         """Every example that may be trained on: the train splits, and the in-house labels.
 
-        Utterances of an evaluation set are never among them, labelled or not.
+        Utterances of an evaluation set are never among them, labelled or not, nor are labels that
+        annotators dispute.
         """
         rows = self.db.execute(
-            f"SELECT {EXAMPLE_COLUMNS} FROM utterances u WHERE u.split = 'train' "
-            "UNION ALL SELECT u.id, u.audio, u.duration_s, ?, u.language, l.text "
+            f"SELECT {EXAMPLE_COLUMNS}, 1.0 FROM utterances u WHERE u.split = 'train' "
+            "UNION ALL SELECT u.id, u.audio, u.duration_s, ?, u.language, l.text, l.quality "
             "FROM labels l JOIN utterances u ON u.id = l.utterance_id "
-            "WHERE u.split = 'pool' AND l.text IS NOT NULL ORDER BY 1",
+            "WHERE u.split = 'pool' AND l.text IS NOT NULL AND l.settled <> 'disputed' ORDER BY 1",
             [in_house_source],
         )
         return [Example(*row) for row in rows]
@@ -50,6 +51,7 @@ class Manifests(Database):
                         "utterance_id": example.utterance_id,
                         "source": example.source,
                         "text": example.text,
+                        "quality": example.quality,
                     }
                     for example in manifest.examples
                 ),
@@ -75,7 +77,7 @@ class Manifests(Database):
 
     def manifest(self, manifest_id: str) -> Manifest:
         examples = self.db.execute(
-            "SELECT u.id, u.audio, u.duration_s, m.source, u.language, m.text "
+            "SELECT u.id, u.audio, u.duration_s, m.source, u.language, m.text, m.quality "
             "FROM manifest_examples m JOIN utterances u ON u.id = m.utterance_id "
             "WHERE m.manifest_id = ? ORDER BY u.id",
             [manifest_id],

@@ -12,10 +12,17 @@ migrations = Migrations("al_loop")
 SCHEMA = """
 CREATE TABLE workspace (
     id TEXT PRIMARY KEY,             -- random, made once; marks our project in Label Studio
-    created_at TEXT NOT NULL,
-    server TEXT,                     -- which Label Studio, and when our project was made
-    project_id INTEGER,              -- its id of that project
-    high_water TEXT                  -- the next pull asks for tasks changed since then
+    created_at TEXT NOT NULL
+) STRICT;
+CREATE TABLE projects (              -- of ours, on any Label Studio that was ever named
+    server TEXT NOT NULL,            -- when the project was made there; names the server
+    project_id INTEGER NOT NULL,     -- its id there
+    name TEXT NOT NULL,              -- `all`, `round 3`, `evaluation`
+    high_water TEXT,                 -- the next pull asks for tasks changed since then
+    swept_at TEXT,                   -- when its tasks were last looked for
+    refreshed_for TEXT REFERENCES checkpoints(id), -- whose hypotheses its tasks were offered last
+    found_at TEXT NOT NULL,          -- the project in use under a name was found last
+    PRIMARY KEY (server, project_id)
 ) STRICT;
 CREATE TABLE sources (
     name TEXT PRIMARY KEY,
@@ -30,7 +37,8 @@ CREATE TABLE utterances (
     duration_s REAL NOT NULL,
     source TEXT NOT NULL REFERENCES sources(name),
     language TEXT NOT NULL,
-    split TEXT NOT NULL CHECK (split IN ('pool', 'train', 'validation', 'test', 'silence')),
+    split TEXT NOT NULL CHECK (split IN
+        ('pool', 'train', 'validation', 'test', 'silence', 'reserved')),
     text TEXT,
     speaker TEXT,
     origin TEXT NOT NULL             -- where it was ingested from
@@ -126,8 +134,35 @@ CREATE TABLE query_batches (
     rank INTEGER NOT NULL,
     acquisition_score REAL NOT NULL,
     arm TEXT NOT NULL CHECK (arm IN ('acquired', 'control', 'explored')),
-    task_id TEXT,                    -- Label Studio's id; NULL until pushed
+    top_up INTEGER NOT NULL DEFAULT 0,-- 1: chosen later, so that annotators have something to do
     UNIQUE (round, rank)
+) STRICT;
+CREATE TABLE tasks (                 -- what annotators are asked; its key is in Label Studio too
+    utterance_id TEXT NOT NULL REFERENCES utterances(id),
+    round INTEGER NOT NULL,
+    copy INTEGER NOT NULL,           -- 0: the first about the utterance in its round
+    kind TEXT NOT NULL
+        CHECK (kind IN ('query', 'gold', 'repeat', 'adjudication', 'evaluation')),
+    rank INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    checkpoint_id TEXT REFERENCES checkpoints(id), -- whose hypothesis is shown
+    hypothesis TEXT,                 -- as it is shown; NULL until there is one
+    word_probs TEXT NOT NULL DEFAULT '[]', -- JSON array: of each of its words
+    server TEXT,                     -- where it was pushed; NULL until then
+    project_id INTEGER,
+    task_id TEXT,
+    closed_at TEXT,                  -- deleted there, and not to be pushed again
+    answers INTEGER NOT NULL DEFAULT 0, -- that count; written whenever annotations are
+    PRIMARY KEY (utterance_id, round, copy)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tasks_by_round ON tasks (round, rank);
+CREATE INDEX open_tasks ON tasks (server, project_id) WHERE answers = 0 AND closed_at IS NULL;
+CREATE TABLE evaluation_draws (      -- utterances that are to become an evaluation set
+    name TEXT NOT NULL,              -- of the set, and of its source
+    utterance_id TEXT NOT NULL REFERENCES utterances(id),
+    grouped_by TEXT NOT NULL,        -- whose other utterances left the pool with it
+    frozen_at TEXT,                  -- when it became part of the set; NULL: it is being labelled
+    PRIMARY KEY (name, utterance_id)
 ) STRICT;
 CREATE TABLE selections (
     round INTEGER PRIMARY KEY REFERENCES rounds(number),
@@ -159,21 +194,30 @@ CREATE TABLE annotations (
     id TEXT NOT NULL,                -- its id there
     task_id TEXT NOT NULL,
     utterance_id TEXT NOT NULL REFERENCES utterances(id),
+    round INTEGER NOT NULL,          -- with `copy`, of the task
+    copy INTEGER NOT NULL,
     annotator TEXT NOT NULL,
     text TEXT,
     verdict TEXT,
     lead_time_s REAL,
+    shown TEXT,                      -- the hypothesis that was corrected
+    unsure INTEGER NOT NULL,         -- 1: the annotator doubts the text
     created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL,
-    PRIMARY KEY (server, project_id, utterance_id, id),
+    deleted_at TEXT,                 -- withdrawn on the server: it counts no longer
+    PRIMARY KEY (server, project_id, utterance_id, round, copy, id),
     CHECK ((text IS NULL) <> (verdict IS NULL))
 ) STRICT;
-CREATE INDEX annotations_by_utterance ON annotations (utterance_id);
+CREATE INDEX annotations_by_task ON annotations (utterance_id, round, copy);
 CREATE TABLE labels (
     utterance_id TEXT PRIMARY KEY REFERENCES utterances(id),
     text TEXT,
     verdict TEXT,
     annotation_ids TEXT NOT NULL,    -- JSON array
+    settled TEXT NOT NULL CHECK
+        (settled IN ('single', 'agreed', 'adjudicated', 'voted', 'disputed')),
+    quality REAL NOT NULL,           -- how much an example of it counts
+    flags TEXT NOT NULL,             -- JSON array: what is odd about it
     settled_at TEXT NOT NULL,
     CHECK ((text IS NULL) <> (verdict IS NULL))
 ) STRICT;
@@ -186,6 +230,7 @@ CREATE TABLE manifest_examples (
     utterance_id TEXT NOT NULL REFERENCES utterances(id),
     source TEXT NOT NULL,
     text TEXT NOT NULL,
+    quality REAL NOT NULL,           -- of its label
     PRIMARY KEY (manifest_id, utterance_id)
 ) STRICT;
 CREATE INDEX manifest_examples_by_utterance ON manifest_examples (utterance_id);

@@ -1,7 +1,8 @@
 """Read-only questions about a workspace, for `status`, the dashboard and the demo's table.
 
-Values come back as plain dictionaries, one a row, or as dataclasses. Knows no acquisition: those
-questions are in `storage.selection_queries`, and the connection is in `storage.reading`.
+Values come back as plain dictionaries, one a row, or as dataclasses. Questions about acquisition
+are in `storage.selection_queries`, those about annotators in `storage.annotator_queries`, and the
+connection is in `storage.reading`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from storage.annotator_queries import AnnotatorQueries
 from storage.selection_queries import SelectionQueries
 
 COMPARED_WITH = "coalesce(r.compared_with, r.checkpoint_id)"
@@ -28,6 +30,11 @@ POOL = (
 )
 """What may be chosen: all of the pool less what was asked about, which is little. The sum over all
 reads one index; asking each of a million whether it was asked about would read every row."""
+
+QUERY = "t.utterance_id = b.utterance_id AND t.round = b.round AND t.kind = 'query'"
+"""The task that asks about a member of a query batch."""
+USABLE = "l.text IS NOT NULL AND l.settled <> 'disputed'"
+"""A label that a model may learn from."""
 
 EPOCH = (
     "epoch",
@@ -62,7 +69,7 @@ class Status:
     refused: int
 
 
-class Reader(SelectionQueries):
+class Reader(SelectionQueries, AnnotatorQueries):
     """All questions to one workspace's database. Raises WorkspaceError where there is none yet."""
 
     def status(self) -> Status:
@@ -74,12 +81,14 @@ class Reader(SelectionQueries):
         pool = self._one(POOL)
         labelled = self._one(
             "SELECT count(*) AS n, coalesce(sum(u.duration_s), 0) AS s FROM labels l "
-            "JOIN utterances u ON u.id = l.utterance_id WHERE l.text IS NOT NULL"
+            "JOIN utterances u ON u.id = l.utterance_id "
+            f"WHERE {USABLE} AND u.split NOT IN ('reserved', 'test')"
         )
         batch = self._one(
-            "SELECT count(DISTINCT b.utterance_id) AS tasks, "
-            "count(DISTINCT a.utterance_id) AS answered FROM query_batches b "
-            "LEFT JOIN annotations a ON a.utterance_id = b.utterance_id WHERE b.round = ?",
+            "SELECT count(*) AS tasks, "
+            "coalesce(sum(t.answers > 0), 0) AS answered FROM query_batches b "
+            f"LEFT JOIN tasks t ON {QUERY} WHERE b.round = ? AND b.top_up = 0 "
+            "AND (t.closed_at IS NULL OR t.answers > 0)",
             [last.get("number")],
         )
         return Status(
@@ -153,12 +162,12 @@ class Reader(SelectionQueries):
             "(SELECT 1.0 * s.hallucinated / s.clips FROM silence_evaluations s "
             f"WHERE s.round = r.number AND s.checkpoint_id = {IN_USE}) AS hallucinated_share, "
             "count(b.utterance_id) AS tasks, "
-            "sum(EXISTS (SELECT 1 FROM annotations a WHERE a.utterance_id = b.utterance_id)) "
-            "AS answered, "
-            "sum(l.text IS NOT NULL) AS labelled, "
-            "coalesce(sum(CASE WHEN l.text IS NOT NULL THEN u.duration_s END), 0) / 60 "
+            "coalesce(sum(t.answers > 0), 0) AS answered, "
+            f"coalesce(sum({USABLE}), 0) AS labelled, "
+            f"coalesce(sum(CASE WHEN {USABLE} THEN u.duration_s END), 0) / 60 "
             "AS labelled_min "
             "FROM rounds r LEFT JOIN query_batches b ON b.round = r.number "
+            f"LEFT JOIN tasks t ON {QUERY} "
             "LEFT JOIN labels l ON l.utterance_id = b.utterance_id "
             "LEFT JOIN utterances u ON u.id = b.utterance_id "
             "GROUP BY r.number ORDER BY r.number"

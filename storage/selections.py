@@ -1,15 +1,16 @@
 """What the select stages decided: query batches, what the gates hold back, what was released.
 
 Tables: query_batches, selections, gated, gate_counts, releases. Knows not how a batch is chosen;
-what becomes of its tasks is in `storage.answers`.
+what annotators are asked because of it is in `storage.tasks`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 
 from al_loop.errors import WorkspaceError
-from al_loop.records import Selection
+from al_loop.records import Gated, Selection
 from storage.database import Database, as_json, now
 from storage.selection_queries import HELD_BACK
 
@@ -38,15 +39,47 @@ class Selections(Database):
                 "DELETE FROM gated WHERE utterance_id NOT IN "
                 "(SELECT utterance_id FROM query_batches WHERE arm = 'explored')"
             )
-            self._put_all(
-                "gated",
-                ("utterance_id", "round", "gate", "value", "limit_value"),
-                (
-                    (row.utterance_id, round_number, row.gate, float(row.value), float(row.limit))
-                    for row in sorted(selection.gated, key=lambda row: row.utterance_id)
-                ),
+            self._put_gated(round_number, selection.gated)
+            self._count_gated(round_number)
+
+    def top_up(self, round_number: int, selection: Selection) -> None:
+        """Add what this selection chose to a round's batch, behind all that is in it.
+
+        How the batch itself was chosen stays as it is, and so does what was held back; what is
+        asked about in spite of its gate gets its reason.
+        """
+        chosen = {row.utterance_id for row in selection.choices}
+        with self.transaction():
+            (start,) = self._row(
+                "SELECT coalesce(max(rank) + 1, 0) FROM query_batches WHERE round = ?",
+                [round_number],
+            )
+            self.db.table("query_batches").insert_all(
+                {"round": round_number, **asdict(choice), "rank": start + place, "top_up": 1}
+                for place, choice in enumerate(selection.choices)
+            )
+            self._put_gated(
+                round_number, [row for row in selection.gated if row.utterance_id in chosen]
             )
             self._count_gated(round_number)
+
+    def is_topped_up(self, round_number: int) -> bool:
+        """Whether anything was added to a round's batch after it was chosen."""
+        (found,) = self._row(
+            "SELECT EXISTS (SELECT 1 FROM query_batches WHERE round = ? AND top_up = 1)",
+            [round_number],
+        )
+        return bool(found)
+
+    def _put_gated(self, round_number: int, gated: Iterable[Gated]) -> None:
+        self._put_all(
+            "gated",
+            ("utterance_id", "round", "gate", "value", "limit_value"),
+            (
+                (row.utterance_id, round_number, row.gate, float(row.value), float(row.limit))
+                for row in sorted(gated, key=lambda row: row.utterance_id)
+            ),
+        )
 
     def _count_gated(self, round_number: int) -> None:
         """Count once what is asked for at every look at the dashboard."""
@@ -59,9 +92,9 @@ class Selections(Database):
         )
 
     def arms(self, round_number: int) -> set[str]:
-        """The arms that a round's batch has clips of."""
+        """The arms that a round's batch has clips of, without what topped it up."""
         rows = self.db.execute(
-            "SELECT DISTINCT arm FROM query_batches WHERE round = ?", [round_number]
+            "SELECT DISTINCT arm FROM query_batches WHERE round = ? AND top_up = 0", [round_number]
         )
         return {row[0] for row in rows}
 

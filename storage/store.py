@@ -5,11 +5,15 @@ connection. A group that calls methods of another is made over it:
 
     database     the connection, migrations, `transaction()`
     ├── catalogue    sources, utterances, refusals
-    │   ├── answers      tasks, annotations, labels; Label Studio's project
+    │   ├── projects     Label Studio's projects, and how far each was read
+    │   │   └── tasks        what annotators are asked
+    │   │       ├── answers      annotations and labels
+    │   │       └── evalsets     evaluation sets that are being drawn
     │   ├── staleness    when each clip was heard last, and what of
     │   └── profiles     what each utterance sounds like; the files of embeddings
     │       ├── pools        the pool as columns of numbers
     │       └── reports      answers with what was shown, learning curves, reports
+    ├── known        what could be asked although its answer is known
     ├── hypotheses   what each checkpoint heard
     ├── selections   query batches, what the gates hold back, what was released
     ├── manifests    training sets, their mixtures and leaks
@@ -22,7 +26,9 @@ connection. A group that calls methods of another is made over it:
 from __future__ import annotations
 
 from storage.answers import Answers
+from storage.evalsets import Evalsets
 from storage.hypotheses import Hypotheses
+from storage.known import Known
 from storage.manifests import Manifests
 from storage.pools import Pools
 from storage.reports import Reports
@@ -33,6 +39,16 @@ from storage.staleness import Staleness
 
 
 class Store(
-    Answers, Selections, Hypotheses, Staleness, Pools, Reports, Manifests, Rounds, Simulations
+    Answers,
+    Evalsets,
+    Known,
+    Selections,
+    Hypotheses,
+    Staleness,
+    Pools,
+    Reports,
+    Manifests,
+    Rounds,
+    Simulations,
 ):
     """All that the loop remembers: the port `al_loop.ports.Store`, and what the commands need."""

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -21,22 +22,29 @@ from al_loop.engine.local import LocalEngine
 from al_loop.records import (
     Alternatives,
     Annotation,
+    Case,
     Doubt,
     Example,
+    FollowUp,
     Hypothesis,
+    Label,
+    Place,
     Profile,
     Pulled,
+    PulledTask,
+    Refusal,
     Source,
     SourceKind,
     Split,
     Stage,
     Task,
+    TaskKey,
     Utterance,
     Verdict,
+    WordConfidence,
     content_hash,
 )
 from al_loop.round import Loop, Outcome
-from labeling.quality import settle
 from storage.queries import Reader
 from storage.store import Store
 from storage.workspace import Workspace
@@ -46,6 +54,8 @@ SETTINGS: Mapping[str, Any] = {
     "select": {"budget_s": 8.0, "control_share": 0.4, "explore_share": 0.0},
     "gates": {"enabled": False},  # nobody speaks as fast as the fake clips
     "train": {"epochs": 2},
+    "labels": {"gold_share": 0.0, "repeat_share": 0.0},
+    "label_studio": {"low_water": 0},
     "evaluate": {"bootstrap_samples": 100},
 }
 
@@ -72,7 +82,8 @@ class FakeRecognizer:
 
     progress: what one training adds to the skill; below zero the model unlearns. base_failure,
     failure: what `create_base` and `train` raise, if anything. trainings: what `train` was called
-    with. quiet, shapeless: ids of clips that are too quiet, and that have no embedding.
+    with. confided: the skills and texts that `confider` was made with. quiet, shapeless: ids of
+    clips that are too quiet, and that have no embedding.
     """
 
     def __init__(self, root: Path) -> None:
@@ -81,6 +92,7 @@ class FakeRecognizer:
         self.base_failure: BaseException | None = None
         self.failure: BaseException | None = None
         self.trainings: list[Training] = []
+        self.confided: list[tuple[int, dict[str, str]]] = []
         self.quiet: set[str] = set()
         self.shapeless: set[str] = set()
 
@@ -119,6 +131,13 @@ class FakeRecognizer:
     ) -> Callable[[Sequence[Utterance]], list[Alternatives]]:
         skill = self._skill(checkpoint)
         return lambda block: [doubts(row.id, skill, doubt) for row in block]
+
+    def confider(
+        self, checkpoint: str, texts: Mapping[str, str]
+    ) -> Callable[[Sequence[Utterance]], list[WordConfidence]]:
+        skill = self._skill(checkpoint)
+        self.confided.append((skill, dict(texts)))
+        return lambda block: [confidence(row.id, texts[row.id], skill) for row in block]
 
     def train(
         self,
@@ -191,58 +210,193 @@ def doubts(utterance_id: str, skill: int, doubt: Doubt) -> Alternatives:
     return Alternatives(utterance_id, texts, [-1.0] * len(texts), length)
 
 
+def confidence(utterance_id: str, text: str, skill: int) -> WordConfidence:
+    """Sure of what is right, the more so the more skilled; the first of its texts is as good."""
+    probability = (1 + skill) / 8
+    return WordConfidence(utterance_id, text, [probability] * len(text.split()))
+
+
 class FakeOracle:
     """Annotators who write down what is spoken, as soon as a test lets them.
 
-    tasks: the task id of every utterance that was ever pushed. asked: every task as it was pushed,
-    repetitions included. pulled_since: the mark that each pull came with. failure: what both calls
-    raise, if anything; `push` does so when there are `room` tasks.
+    tasks: the task id of every task that is there. projects: where each name's project is. asked:
+    every task as it was pushed, repetitions included. showing: what each task shows. drafts: tasks
+    that somebody has begun to answer. pulled_since: the mark that each pull came with. failure:
+    what every call raises, if anything; `place` and `push` do so when there are `room` tasks.
     """
 
-    def __init__(self) -> None:
-        self.tasks: dict[str, str] = {}
+    def __init__(self, server: str = "http://label.studio.test") -> None:
+        self.server = server
+        self.projects: dict[str, Place] = {}
+        self.tasks: dict[TaskKey, str] = {}
+        self.lies_in: dict[TaskKey, Place] = {}
+        self.changed_at: dict[TaskKey, str] = {}
         self.asked: list[Task] = []
+        self.showing: dict[TaskKey, Task] = {}
+        self.drafts: set[TaskKey] = set()
         self.pulled_since: list[str | None] = []
+        self.swept = 0
+        self.refreshed: list[Task] = []
         self.annotations: dict[str, Annotation] = {}
+        self.refusals: list[Refusal] = []
         self.failure: BaseException | None = None
         self.room = 0
+        self.page = 3
+        self._clock = 0
+        self._numbers = 0
 
-    def push(self, tasks: Sequence[Task]) -> Iterator[Mapping[str, str]]:
+    # -- the port ------------------------------------------------------------------------------
+
+    def place(self, name: str) -> Place:
+        if len(self.tasks) >= self.room:
+            self._fail()
+        number = len(self.projects) + 1
+        return self.projects.setdefault(name, Place(self.server, number))
+
+    def find(self, name: str) -> Place | None:
+        self._fail()
+        return self.projects.get(name)
+
+    def push(self, place: Place, tasks: Sequence[Task]) -> Iterator[Mapping[TaskKey, str]]:
+        assert place in self.projects.values(), f"{place} is no project here"
         for task in tasks:
-            if self.failure and len(self.tasks) >= self.room:
-                raise self.failure
+            if len(self.tasks) >= self.room:
+                self._fail()
             self.asked.append(task)
-            task_id = self.tasks.setdefault(task.utterance_id, str(len(self.tasks) + 1))
-            yield {task.utterance_id: task_id}
+            if task.key not in self.tasks:
+                self._numbers += 1
+                self.tasks[task.key] = str(self._numbers)
+                self.showing[task.key] = task
+                self.lies_in[task.key] = place
+                self.changed_at[task.key] = self.now()
+            yield {task.key: self.tasks[task.key]}
 
-    def pull(self, since: str | None) -> Pulled:
+    def pull(self, place: Place, since: str | None) -> Iterator[Pulled]:
+        self._fail()
+        self.pulled_since.append(since)
+        changed = [
+            key
+            for key, time in self.changed_at.items()
+            if key in self.tasks and self.lies_in[key] == place and time >= (since or "")
+        ]
+        times = [self.changed_at[key] for key in changed]
+        rows = iter(changed)
+        while page := list(islice(rows, self.page)):
+            yield Pulled([self._pulled(key) for key in page], (), None)
+        yield Pulled((), self.refusals, max(times, default=since))
+
+    def task_ids(self, place: Place) -> Mapping[TaskKey, str]:
+        self._fail()
+        self.swept += 1
+        return {key: id_ for key, id_ in self.tasks.items() if self.lies_in[key] == place}
+
+    def refresh(self, place: Place, tasks: Mapping[str, Task]) -> Iterator[Collection[TaskKey]]:
+        for task_id, task in tasks.items():
+            self._fail()
+            assert self.tasks[task.key] == task_id
+            if task.key not in self.drafts and not self._answers(task.key):
+                self.refreshed.append(task)
+                self.showing[task.key] = task
+                self.changed_at[task.key] = self.now()
+                yield [task.key]
+
+    def _fail(self) -> None:
         if self.failure:
             raise self.failure
-        self.pulled_since.append(since)
-        rows = [row for row in self.annotations.values() if row.updated_at >= (since or "")]
-        return Pulled(rows, (), max((row.updated_at for row in rows), default=since))
+
+    def _answers(self, key: TaskKey) -> list[Annotation]:
+        return [row for row in self.annotations.values() if row.key == key]
+
+    def _pulled(self, key: TaskKey) -> PulledTask:
+        return PulledTask(self.tasks[key], key, self.changed_at[key], self._answers(key))
+
+    # -- what a test does ----------------------------------------------------------------------
+
+    def now(self) -> str:
+        """A moment after all others."""
+        self._clock += 1
+        return (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self._clock)).isoformat()
+
+    def key(self, utterance_id: str) -> TaskKey:
+        """The newest task about an utterance."""
+        return max(key for key in self.tasks if key.utterance_id == utterance_id)
 
     @property
-    def unanswered(self) -> list[str]:
-        answered = {row.utterance_id for row in self.annotations.values()}
-        return [name for name in self.tasks if name not in answered]
+    def utterances(self) -> set[str]:
+        """What anybody was asked about."""
+        return {key.utterance_id for key in self.tasks}
 
-    def answer(self, *utterance_ids: str, verdict: Verdict | None = None) -> None:
-        """One more answer about each of the utterances: what is spoken, or the verdict."""
-        for name in utterance_ids:
-            number = len(self.annotations) + 1
-            time = (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number)).isoformat()
-            self.annotations[str(number)] = Annotation(
-                id=str(number),
-                task_id=self.tasks[name],
-                utterance_id=name,
-                annotator="annotator-1",
-                text=None if verdict else spoken(name),
+    @property
+    def unanswered(self) -> list[TaskKey]:
+        answered = {row.key for row in self.annotations.values()}
+        return [key for key in self.tasks if key not in answered]
+
+    def answer(
+        self,
+        *asked: str | TaskKey,
+        verdict: Verdict | None = None,
+        text: str | None = None,
+        annotator: str = "annotator-1",
+    ) -> None:
+        """One more answer to each: what is spoken, or this text, or the verdict.
+
+        asked: a task, or an utterance, whose newest task is meant.
+        """
+        for name in asked:
+            key = self.key(name) if isinstance(name, str) else name
+            number, time = str(len(self.annotations) + 1), self.now()
+            self.annotations[number] = Annotation(
+                id=number,
+                task_id=self.tasks[key],
+                key=key,
+                annotator=annotator,
+                text=None if verdict else text or spoken(key.utterance_id),
                 verdict=verdict,
                 lead_time_s=8.0,
                 created_at=time,
                 updated_at=time,
+                shown=self.showing[key].hypothesis,
             )
+            self.changed_at[key] = time
+
+    def edit(self, id_: str, text: str) -> None:
+        """Somebody changes an answer; to nothing, which makes it unusable."""
+        row, time = self.annotations[id_], self.now()
+        self.changed_at[row.key] = time
+        if text:
+            self.annotations[id_] = replace(row, text=text, updated_at=time)
+        else:
+            del self.annotations[id_]
+
+    def withdraw(self, id_: str) -> None:
+        """Somebody deletes an answer."""
+        self.edit(id_, "")
+
+    def lose(self, *keys: TaskKey) -> None:
+        """Somebody deletes tasks, with their answers."""
+        for key in keys:
+            del self.tasks[key]
+            self.annotations = {id_: row for id_, row in self.annotations.items() if row.key != key}
+
+
+class FakeJudge:
+    """The latest answer decides, a skip only among skips. wanted: what it wants asked again."""
+
+    def __init__(self) -> None:
+        self.wanted: list[FollowUp] = []
+
+    def settle(self, case: Case) -> Label | None:
+        deciding, *others = sorted(
+            case.annotations,
+            key=lambda answer: (answer.verdict != "skipped", answer.updated_at, answer.id),
+            reverse=True,
+        )
+        ids = [deciding.id, *(row.id for row in others)]
+        return Label(case.utterance.id, deciding.text, deciding.verdict, ids)
+
+    def follow_ups(self, cases: Sequence[Case]) -> list[FollowUp]:
+        known = {case.utterance.id for case in cases}
+        return [row for row in self.wanted if row.utterance_id in known]
 
 
 @dataclass
@@ -252,6 +406,7 @@ class World:
     store: Store
     recognizer: FakeRecognizer
     oracle: FakeOracle = field(default_factory=FakeOracle)
+    judge: FakeJudge = field(default_factory=FakeJudge)
     settings: Settings = field(default_factory=lambda: Settings.model_validate(SETTINGS))
     said: list[str] = field(default_factory=list)
     clock: Callable[[], float] = monotonic
@@ -267,20 +422,27 @@ class World:
         self, close: bool = False, insist: bool = False, until: Stage | None = None
     ) -> Outcome:
         """One call of `al-loop round`: nothing is kept from the call before but the store."""
+        return self.loop().advance(close, insist, until)
+
+    def loop(self) -> Loop:
         return Loop(
             self.settings,
             self.store,
             LocalEngine(),
             lambda: self.recognizer,
             lambda: self.oracle,
-            settle,
+            self.judge,
             self.said.append,
             self.clock,
-        ).advance(close, insist, until)
+        )
 
     def batch(self, round_number: int) -> list[str]:
         """The utterances that a round asks about, most valuable first."""
-        return [task.utterance_id for task in self.oracle.asked if task.round == round_number]
+        return [
+            task.key.utterance_id
+            for task in self.oracle.asked
+            if (task.key.round, task.kind) == (round_number, "query")
+        ]
 
     def reader(self) -> Reader:
         return Reader(self.store.workspace)
@@ -293,6 +455,13 @@ def new_store(folder: Path) -> Store:
     return Store(Workspace.open(folder))
 
 
+def hasty_store(workspace: Workspace) -> Store:
+    """A store that does not wait for the disk: processes may end, but not the machine."""
+    store = Store(workspace)
+    store.db.execute("PRAGMA synchronous = OFF")
+    return store
+
+
 def make_world(store: Store, pool: int = 14, train: int = 4, test: int = 6) -> World:
     """A world whose corpus has so many clips of each split."""
     sources: list[tuple[str, SourceKind, Split, int]] = [
@@ -300,7 +469,6 @@ def make_world(store: Store, pool: int = 14, train: int = 4, test: int = 6) -> W
         ("books", "open_source", "train", train),
         ("held_out", "open_source", "test", test),
     ]
-    store.set_project("http://label.studio.test", 1)
     for name, kind, split, count in sources:
         store.put_source(Source(name, kind, "ky"))
         store.add(clips(name, split, count), [])
@@ -321,13 +489,16 @@ def live(world: World) -> None:
 def facts(store: Store) -> dict[str, list[tuple[Any, ...]]]:
     """Every row of every table, without what differs from run to run: times, the workspace's id."""
     tables = {}
+    different = {"workspace": {"id"}, "projects": {"high_water"}}
     for table in store.db.tables:
-        varying = {"id"} if table.name == "workspace" else set()
+        varying = different.get(table.name, set())
         names = [
             column.name
             for column in table.columns
             if column.name not in varying and not column.name.endswith("_at")
         ]
+        if not names:
+            continue
         rows = store.db.execute(f"SELECT {', '.join(names)} FROM {table.name}").fetchall()
         tables[table.name] = sorted(rows, key=repr)
     return tables

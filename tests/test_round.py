@@ -150,8 +150,8 @@ def test_another_model_needs_another_workspace(world: World) -> None:
 def test_round_1_asks_about_the_pool_within_the_budget(asked: World) -> None:
     tasks = asked.oracle.asked
     durations = {row.id: row.duration_s for row in clips("radio", "pool", 14)}
-    assert {task.utterance_id for task in tasks} < durations.keys()
-    assert 6.0 < sum(durations[task.utterance_id] for task in tasks) <= 8.0
+    assert {task.key.utterance_id for task in tasks} < durations.keys()
+    assert 6.0 < sum(durations[task.key.utterance_id] for task in tasks) <= 8.0
     assert [task.rank for task in tasks] == list(range(len(tasks)))
     arms = {row[0] for row in asked.store.db.execute("SELECT arm FROM query_batches")}
     assert arms == {"acquired", "control"}
@@ -161,9 +161,9 @@ def test_a_task_shows_what_the_promoted_checkpoint_heard(asked: World) -> None:
     (checkpoint_id,) = asked.store.db.execute(
         "SELECT candidate_id FROM rounds WHERE number = 0"
     ).fetchone()
-    heard = asked.store.hypotheses(checkpoint_id, asked.oracle.tasks)
+    heard = asked.store.hypotheses(checkpoint_id, asked.oracle.utterances)
     assert [task.hypothesis for task in asked.oracle.asked] == [
-        heard[task.utterance_id].text for task in asked.oracle.asked
+        heard[task.key.utterance_id].text for task in asked.oracle.asked
     ]
 
 
@@ -374,8 +374,7 @@ def test_another_label_studio_gets_the_tasks_that_are_not_answered(asked: World)
     answered, *others = asked.batch(1)
     asked.oracle.answer(answered)
     asked.advance()
-    asked.oracle = FakeOracle()
-    asked.store.set_project("http://another.test", 1)
+    asked.oracle = FakeOracle("http://another.test")
     assert asked.advance().kind == "waiting"
     assert asked.batch(1) == others
     asked.oracle.answer(*others)
@@ -396,11 +395,12 @@ def test_it_goes_on_at_the_close_share(asked: World) -> None:
 
 
 def test_a_pull_asks_for_what_is_new_since_the_last_one(asked: World) -> None:
+    pushed = max(asked.oracle.changed_at.values())
     asked.oracle.answer(asked.batch(1)[0])
     for _ in range(2):
         asked.advance()
     (answer,) = asked.oracle.annotations.values()
-    assert asked.oracle.pulled_since == [None, None, answer.updated_at]
+    assert asked.oracle.pulled_since == [None, pushed, answer.updated_at]
 
 
 def test_the_close_share_is_not_rounded_up_beyond_itself(store: Store) -> None:
@@ -534,7 +534,9 @@ def test_a_corrected_answer_replaces_the_label(asked: World) -> None:
 def test_an_evaluation_set_is_neither_asked_about_nor_trained_on(asked: World) -> None:
     moved, *others = asked.batch(1)
     asked.oracle.answer(moved, *others)
-    unasked = next(row for row in clips("radio", "pool", 14) if row.id not in asked.oracle.tasks)
+    unasked = next(
+        row for row in clips("radio", "pool", 14) if row.id not in asked.oracle.utterances
+    )
     asked.store.add(
         [
             replace(row, split="test", source="held_out", text=spoken(row.id))
@@ -547,7 +549,7 @@ def test_an_evaluation_set_is_neither_asked_about_nor_trained_on(asked: World) -
     assert outcomes[-1] == "idle"
     tested = {row.id for row in asked.store.evaluation_utterances()}
     assert {moved, unasked.id} < tested
-    assert unasked.id not in asked.oracle.tasks
+    assert unasked.id not in asked.oracle.utterances
     rounds = range(len(asked.reader().rounds()))
     assert not tested & {name for number in rounds for name in trained_on(asked, number)}
 

@@ -11,11 +11,13 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 from storage.store import Store
+from storage.workspace import Workspace
 
-from .fakes import World, facts, live, make_world, new_store
+from .fakes import FakeRecognizer, World, facts, hasty_store, live, make_world, new_store
 
 
 class Killed(BaseException):
@@ -30,14 +32,17 @@ class DyingStore:
     """
 
     READS = (
-        "annotations", "answered", "answers", "arms", "checkpoint", "current_checkpoint_id",
+        "answered", "answers", "arms", "being_drawn", "cases", "checkpoint",
+        "current_checkpoint_id",
         "curve_points", "evaluation_utterances", "failures", "has_pool", "heard", "high_water",
-        "hypotheses", "known_embeddings", "last_heard", "last_recorded_round", "last_round",
-        "manifest", "open_round", "profiles", "released", "scored_pool", "sources",
-        "training_examples", "unheard", "unprofiled", "unprofiled_beyond_pool", "unpushed",
-        "utterances", "word_error_rate", "workspace",
+        "hypotheses", "is_busy", "is_topped_up", "known_answers", "known_embeddings", "known_texts",
+        "last_heard", "last_recorded_round", "last_round", "manifest", "next_copies", "next_rank",
+        "open_round", "open_tasks", "outdated", "places", "profiles", "refreshed_for", "released",
+        "repeatable", "scored_pool", "sources", "swept_at", "training_examples",
+        "unanswered_reasons", "unmarked", "unprofiled", "unprofiled_beyond_pool", "unpushed",
+        "unshown", "utterances", "word_error_rate", "workspace",
     )  # fmt: skip
-    BLOCKS = ("finishing", "new_checkpoint_folder")
+    BLOCKS = ("finishing", "new_checkpoint_folder", "transaction")
 
     def __init__(self, store: Store, instant: int) -> None:
         self._store = store
@@ -75,8 +80,19 @@ class DyingStore:
 
 
 def test_killed_at_any_instant_it_ends_where_it_would_have(tmp_path: Path) -> None:
+    before = make_world(new_store(tmp_path / "before"), pool=6, train=3, test=3)
+    before.set(
+        labels={"gold_share": 0.4, "repeat_share": 0.4},
+        label_studio={"low_water": 2, "projects": "per_round"},
+        select={"budget_s": 3.0},
+    )
+    before.store.close()
+
     def new_world(name: str) -> World:
-        return make_world(new_store(tmp_path / name), pool=6, train=2, test=3)
+        folder = tmp_path / name
+        copytree(tmp_path / "before", folder)
+        store = hasty_store(Workspace.open(folder))
+        return World(store, FakeRecognizer(folder), settings=before.settings)
 
     undisturbed = new_world("undisturbed")
     live(undisturbed)
@@ -93,7 +109,7 @@ def test_killed_at_any_instant_it_ends_where_it_would_have(tmp_path: Path) -> No
         except Killed:
             places.add(dying.died)
         world.store.close()
-        resumed = replace(world, store=Store(world.store.workspace))
+        resumed = replace(world, store=hasty_store(world.store.workspace))
         live(resumed)
         assert facts(resumed.store) == expected, dying.died
         assert resumed.oracle.tasks == undisturbed.oracle.tasks, dying.died

@@ -12,13 +12,10 @@ nothing is known of others, and intervals cover the choice of test clips alone.
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
 
 import numpy as np
 
-from al_loop.metrics import HIGH, LOW, Interval
-
-Z = NormalDist().inv_cdf(0.975)
+from al_loop.metrics import HIGH, LOW, Interval, Z
 
 
 class Draws:
@@ -71,19 +68,6 @@ def interval(values: np.ndarray) -> Interval:
 def rate(values: np.ndarray) -> Interval:
     """The same of error rates, which are never below zero."""
     return interval(np.maximum(values, 0))
-
-
-def wilson(hits: int, total: int) -> Interval:
-    """A share with its score interval: E. B. Wilson, JASA 22 (1927), sound at 0 and 1 too.
-
-    It takes the clips for independent, and knows nothing of seeds.
-    """
-    if not total:
-        return Interval(math.nan, math.nan, math.nan)
-    share, scale = hits / total, 1 + Z**2 / total
-    centre = (share + Z**2 / (2 * total)) / scale
-    width = Z * math.sqrt(share * (1 - share) / total + Z**2 / (4 * total**2)) / scale
-    return Interval(share, max(centre - width, 0.0), min(centre + width, 1.0))
 
 
 def described(seeds: int) -> str:

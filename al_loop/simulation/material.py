@@ -15,11 +15,19 @@ from typing import Protocol
 import numpy as np
 
 from al_loop.errors import WorkspaceError
-from al_loop.records import IN_HOUSE, Answer, Example, Source, Utterance, Verdict, content_hash
+from al_loop.records import (
+    IN_HOUSE,
+    JUNK,
+    Answer,
+    Example,
+    Source,
+    Utterance,
+    Verdict,
+    content_hash,
+)
 from al_loop.text import normalise
 
 FILE = "material.json"
-JUNK: tuple[Verdict, ...] = ("bad_audio", "other_language")
 
 
 @dataclass(frozen=True, slots=True)

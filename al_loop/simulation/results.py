@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from al_loop.errors import WorkspaceError
-from al_loop.metrics import Interval
-from al_loop.simulation.intervals import Draws, interval, rate, wilson
+from al_loop.metrics import Interval, wilson
+from al_loop.simulation.intervals import Draws, interval, rate
 from al_loop.simulation.points import Point
 
 BASELINE = "random"

@@ -57,13 +57,15 @@ def strategy_settings(
     `default` chooses as they say. Every other strategy takes the highest scores of the acquisition
     function of that name, as textbooks have it: without gates, diversity, or arms beside it.
     Promotion stands open and every round trains from the base, so that a curve shows what batches
-    teach and nothing else.
+    teach and nothing else. For the same reason nothing is asked beside the batches: the one who
+    answers never errs.
     """
     changes: dict[str, dict[str, Any]] = {
         "select": {"budget_s": simulation.budget_s, "budget_minutes": None},
         "score": {"minutes": None},  # or points would depend on the clock
         "gates": {},
-        "label_studio": {"close_share": 1.0},
+        "label_studio": {"close_share": 1.0, "low_water": 0, "doubt_below": 0.0},
+        "labels": {"overlap_share": 0.0, "gold_share": 0.0, "repeat_share": 0.0},
         "train": {"start_from": "base"},
         "promote": {
             "margin": ANY,
@@ -85,7 +87,7 @@ def strategy_settings(
         }
         if strategy in get_args(CheapAcquisition):
             changes["select"]["fallback"] = strategy
-    values = settings.model_dump(exclude={"label_studio"})
+    values = settings.model_dump(exclude={"label_studio", "labels"})
     values["seed"] = int(content_hash([settings.seed, "simulation", seed])[:8], 16)
     for section, change in changes.items():
         values[section] = values.get(section, {}) | change
@@ -105,7 +107,7 @@ def detached(settings: Settings, root: Path) -> Settings:
 
 def identity(simulation: Simulation, settings: Settings, material: Material) -> dict[str, Any]:
     """All that points depend on, by keys that a message can name."""
-    values = settings.model_dump(mode="json", exclude={"label_studio", "promote"})
+    values = settings.model_dump(mode="json", exclude={"label_studio", "labels", "promote"})
     values["model"] = settings.model.identity()
     named = {"seed": values.pop("seed")}
     for section, keys in values.items():

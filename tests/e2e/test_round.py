@@ -47,37 +47,46 @@ batch_size = 2
 accumulation = 2
 method = "frozen_encoder"
 full_window_share = 0.0
+[labels]
+gold_share = 0.3
+[label_studio]
+low_water = 6
 """
 SEED_KILLS = [
-    ("merge", 0, "after"),
-    ("merge", 1, "before"),
-    ("merge", 2, "after"),
-    ("train", 0, "after"),
-    ("train", 1, "before"),
-    ("train", 2, "after"),
-    ("evaluate", 1, "before"),
-    ("evaluate", 2, "after"),
-    ("promote", 1, "after"),
-    ("record", 0, "after"),
+    ("merge", "start", "after"),
+    ("merge", "put_labels", "before"),
+    ("merge", "put_source", "after"),
+    ("train", "start", "after"),
+    ("train", "put_checkpoint", "before"),
+    ("train", "set_candidate", "after"),
+    ("evaluate", "add_hypotheses", "before"),
+    ("evaluate", "put_evaluations", "after"),
+    ("promote", "decide", "after"),
+    ("record", "start", "after"),
 ]
-"""(stage, write, moment): write 0 is the stage's very start."""
-SCORE_KILLS = [
-    ("score", 1, "before"),
-    ("score", 1, "after"),
-    ("select", 1, "before"),
-    ("select", 1, "after"),
-    ("push", 1, "before"),  # the tasks are in Label Studio, nobody here knows
-    ("push", 2, "before"),
-    ("pull", 1, "before"),
-    ("pull", 1, "after"),
+"""(stage, write, moment)"""
+ASK_KILLS = [
+    ("score", "add_profiles", "before"),
+    ("score", "add_profiles", "after"),
+    ("select", "put_selection", "before"),
+    ("select", "add_tasks", "after"),
+    ("push", "add_hypotheses", "after"),
+    ("push", "put_place", "before"),  # the project is in Label Studio, nobody here knows
+    ("push", "mark_pushed", "before"),  # and so are the tasks
+    ("push", "set_pushed_at", "before"),
+    ("pull", "take", "before"),
+    ("pull", "sweep", "before"),
 ]
 LEARN_KILLS = [
-    ("pull", 1, "before"),  # every answer is there, none is kept
-    ("merge", 3, "after"),
-    ("train", 2, "before"),
-    ("evaluate", 1, "after"),
-    ("promote", 1, "before"),
-    ("record", 0, "after"),
+    ("pull", "take", "before"),  # every answer is there, none is kept
+    ("pull", "take", "after"),
+    ("pull", "top_up", "after"),
+    ("pull", "mark_pushed", "before"),  # further tasks are in Label Studio
+    ("merge", "put_manifest", "after"),
+    ("train", "set_candidate", "before"),
+    ("evaluate", "add_hypotheses", "after"),
+    ("promote", "decide", "before"),
+    ("record", "start", "after"),
 ]
 
 
@@ -87,7 +96,7 @@ class Runner:
 
     folder: Path
     environment: dict[str, str]
-    killed: list[tuple[str, int, str]] = field(default_factory=list)
+    killed: list[tuple[str, str, str]] = field(default_factory=list)
 
     def command(self, *arguments: str, expect: int = 0) -> str:
         done = subprocess.run(
@@ -101,11 +110,11 @@ class Runner:
         assert done.returncode == expect, done.stdout + done.stderr
         return done.stdout
 
-    def kill_at(self, stage: str, write: int, moment: str) -> None:
+    def kill_at(self, stage: str, write: str, moment: str) -> None:
         """Advance until the process kills itself there."""
         script = Path(__file__).with_name("killed_round.py")
         done = subprocess.run(
-            [sys.executable, str(script), str(self.folder), stage, str(write), moment],
+            [sys.executable, str(script), str(self.folder), stage, write, moment],
             env=self.environment,
             capture_output=True,
             text=True,
@@ -134,7 +143,7 @@ class Runner:
     def connect(self, server: EmbeddedServer) -> tuple[Session, int]:
         running = server.status()
         assert running is not None
-        (project_id,) = self.query("SELECT project_id FROM workspace")[0]
+        ((project_id,),) = self.query("SELECT project_id FROM projects")
         return Session(running.url, server.token), project_id
 
     def query(self, sql: str) -> list[Any]:
@@ -236,7 +245,7 @@ def test_killed_in_every_stage_it_ends_where_it_would_have(
     for kill in SEED_KILLS[4:]:
         runner.kill_at(*kill)
     assert "round 0: " in runner.command("round")
-    for kill in SCORE_KILLS:
+    for kill in ASK_KILLS:
         runner.kill_at(*kill)
     assert runner.command("round") == ""
     answer(runner, label_studio, corpus)
@@ -249,8 +258,10 @@ def test_killed_in_every_stage_it_ends_where_it_would_have(
     }  # fmt: skip
     assert runner.row_counts() == undisturbed.row_counts()
     for sql in (
-        "SELECT utterance_id, round, rank, arm FROM query_batches ORDER BY 1",
-        "SELECT utterance_id, text, verdict FROM labels ORDER BY 1",
+        "SELECT utterance_id, round, rank, arm, top_up FROM query_batches ORDER BY 1",
+        "SELECT utterance_id, round, copy, kind, rank, hypothesis, answers FROM tasks "
+        "ORDER BY 1, 2, 3",
+        "SELECT utterance_id, text, verdict, settled, quality FROM labels ORDER BY 1",
         "SELECT manifest_id, utterance_id, source, text FROM manifest_examples ORDER BY 1, 2",
         "SELECT number, stage, checkpoint_id, candidate_id, promoted FROM rounds ORDER BY 1",
         "SELECT round, checkpoint_id, evaluation_set, wer, cer FROM evaluations ORDER BY 1, 2, 3",
@@ -260,6 +271,11 @@ def test_killed_in_every_stage_it_ends_where_it_would_have(
 
     session, project_id = runner.connect(label_studio)
     tasks = session.get("/api/tasks", project=project_id, page_size=100, fields="task_only")
-    pushed = [row["data"]["utterance"] for row in tasks["tasks"]]
+    pushed = [
+        tuple(row["data"][name] for name in ("utterance", "round", "copy"))
+        for row in tasks["tasks"]
+    ]
     assert len(pushed) == len(set(pushed))
-    assert set(pushed) == {row[0] for row in runner.query("SELECT utterance_id FROM query_batches")}
+    assert set(pushed) == set(runner.query("SELECT utterance_id, round, copy FROM tasks"))
+    kinds = dict(runner.query("SELECT kind, count(*) FROM tasks GROUP BY kind"))
+    assert kinds.keys() >= {"query", "gold"}

@@ -19,8 +19,8 @@ from al_loop.config import load_settings
 from al_loop.engine.local import LocalEngine
 from al_loop.records import Example
 from al_loop.round import Loop
+from al_loop.simulation.oracle import ReferenceJudge
 from al_loop.simulation.replay import leave_with_the_driver, reference_oracle, replay
-from labeling.quality import settle
 from storage.store import Store
 from storage.workspace import Workspace
 from tests.fakes import FakeRecognizer
@@ -48,7 +48,7 @@ def loop_of(folder: Path, say: Any = print) -> Loop:
         LocalEngine(),
         lambda: learner,
         lambda: reference_oracle(folder, settings.model.language),
-        settle,
+        ReferenceJudge(),
         say,
     )
 

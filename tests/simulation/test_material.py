@@ -6,7 +6,6 @@ import pytest
 from al_loop.errors import WorkspaceError
 from al_loop.records import (
     IN_HOUSE,
-    Annotation,
     Checkpoint,
     Choice,
     Label,
@@ -90,10 +89,6 @@ def worked_in(tmp_path: Path) -> Store:
     verdicts = (None, "bad_audio", "skipped")
     for row, verdict in zip(pool, verdicts, strict=False):
         text = None if verdict else spoken(row.id)
-        answer = Annotation(
-            row.id, row.id, row.id, "a", text, verdict, 4.0, "2026-01-01", "2026-01-01"
-        )
-        store.take_annotations([answer], [], None)
         store.put_labels([Label(row.id, text, verdict, [row.id])])
     return store
 

@@ -2,8 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from al_loop.records import Task
+from al_loop.records import Case, Label, Pulled, Task, TaskKey, Utterance
 from al_loop.simulation.oracle import (
+    PLACE,
+    ReferenceJudge,
     ReferenceOracle,
     Replies,
     lead_time_s,
@@ -16,40 +18,65 @@ REPLIES = Replies({"a": "бир эки үч", "b": "төрт"}, {"c": "bad_audio
 
 
 def task(utterance_id: str, rank: int = 0, hypothesis: str = "бир эки") -> Task:
-    return Task(utterance_id, 1, rank, f"{utterance_id}.flac", 2.0, hypothesis, 0.5)
+    key = TaskKey(utterance_id, 1, 0)
+    return Task(
+        key, "query", rank, f"{utterance_id}.flac", 2.0, hypothesis, "base", (0.5, 0.5), 0.5
+    )
+
+
+def pull(oracle: ReferenceOracle) -> Pulled:
+    (found,) = oracle.pull(PLACE, None)
+    return found
+
+
+def answered(oracle: ReferenceOracle) -> list[tuple[str, str | None, str | None]]:
+    answers = [row for found in pull(oracle).tasks for row in found.annotations]
+    return [(row.utterance_id, row.text, row.verdict) for row in answers]
 
 
 def test_the_reference_is_the_answer_whichever_process_asked(tmp_path: Path) -> None:
     asked = tmp_path / "asked.jsonl"
-    assert ReferenceOracle(REPLIES, asked, "ky").pull(None).annotations == []
-    pushed = list(ReferenceOracle(REPLIES, asked, "ky").push([task("a"), task("c", 1)]))
-    assert pushed == [{"a": "a", "c": "c"}]
-    pulled = ReferenceOracle(REPLIES, asked, "ky").pull(None)
-    assert [(row.utterance_id, row.text, row.verdict) for row in pulled.annotations] == [
-        ("a", "бир эки үч", None),
-        ("c", None, "bad_audio"),
-    ]
-    assert ReferenceOracle(REPLIES, asked, "ky").pull(pulled.high_water) == pulled
+    assert answered(ReferenceOracle(REPLIES, asked, "ky")) == []
+    oracle = ReferenceOracle(REPLIES, asked, "ky")
+    (pushed,) = oracle.push(oracle.place("all"), [task("a"), task("c", 1)])
+    assert pushed == {task("a").key: "a-1-0", task("c").key: "c-1-0"}
+    other = ReferenceOracle(REPLIES, asked, "ky")
+    assert answered(other) == [("a", "бир эки үч", None), ("c", None, "bad_audio")]
+    assert other.task_ids(PLACE) == pushed
+    assert pull(other) == pull(oracle)
+    assert pull(other).high_water is None
+    assert list(other.refresh(PLACE, {"a-1-0": task("a")})) == []
 
 
 def test_tasks_that_a_kill_cut_short_are_asked_again(tmp_path: Path) -> None:
     asked = tmp_path / "asked.jsonl"
     oracle = ReferenceOracle(REPLIES, asked, "ky")
-    list(oracle.push([task("a"), task("b")]))
+    list(oracle.push(PLACE, [task("a"), task("b")]))
     asked.write_bytes(asked.read_bytes()[:-20])
-    assert [row.utterance_id for row in oracle.pull(None).annotations] == ["a"]
-    list(oracle.push([task("a"), task("b"), task("c")]))
-    assert [row.utterance_id for row in oracle.pull(None).annotations] == ["a", "b", "c"]
+    assert [row[0] for row in answered(oracle)] == ["a"]
+    list(oracle.push(PLACE, [task("a"), task("b"), task("c")]))
+    assert [row[0] for row in answered(oracle)] == ["a", "b", "c"]
     assert [row["utterance_id"] for row in read_asked(asked)] == ["a", "b", "c"]
 
 
 def test_a_letter_that_was_cut_in_two_is_passed_over(tmp_path: Path) -> None:
     asked = tmp_path / "asked.jsonl"
-    list(ReferenceOracle(REPLIES, asked, "ky").push([task("a")]))
+    list(ReferenceOracle(REPLIES, asked, "ky").push(PLACE, [task("a")]))
     with asked.open("ab") as file:
         file.write('\n{"utterance_id": "b", "hypothesis": "ө'.encode()[:-1])
     assert [row["utterance_id"] for row in read_asked(asked)] == ["a"]
     assert read_asked(tmp_path / "never.jsonl") == []
+
+
+def test_the_reference_is_right_whatever_it_looks_like(tmp_path: Path) -> None:
+    oracle = ReferenceOracle(REPLIES, tmp_path / "asked.jsonl", "ky")
+    list(oracle.push(PLACE, [task("c")]))
+    ((answer,),) = [found.annotations for found in pull(oracle).tasks]
+    row = Utterance("c", "c", "c.flac", 2.0, "radio", "ky", "pool")
+    judge = ReferenceJudge()
+    case = Case(row, [], [answer])
+    assert judge.settle(case) == Label("c", None, "bad_audio", ["c-1-0"])
+    assert judge.follow_ups([case]) == []
 
 
 def test_corrections_cost_more_than_verdicts() -> None:

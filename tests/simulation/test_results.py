@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from al_loop.errors import WorkspaceError
-from al_loop.metrics import Interval
-from al_loop.simulation.intervals import wilson
+from al_loop.metrics import Interval, wilson
 from al_loop.simulation.points import Point
 from al_loop.simulation.report import curve_table, report, summary_table, text, write_plot
 from al_loop.simulation.results import Result, area, results, seconds_to

@@ -13,13 +13,19 @@ from al_loop.records import (
     Checkpoint,
     Choice,
     Hypothesis,
+    Place,
+    PlannedTask,
     Profile,
+    Pulled,
+    PulledTask,
     Selection,
+    TaskKey,
     Utterance,
 )
 from storage.store import Store
 
 BASE = Checkpoint("base", "checkpoints/base", None, {"made_from": "packaged:whisper-base"})
+PLACE = Place("http://one.test, project made then", 4)
 TIME = "2026-01-01T00:00:00.000000Z"
 
 
@@ -45,9 +51,40 @@ def selection(*names: str, arm: Arm = "acquired", start: int = 0) -> Selection:
     return Selection(choices, [], {})
 
 
-def annotation(number: int, name: str, text: str | None = "бир", **changes: Any) -> Annotation:
-    row = Annotation(str(number), "7", name, "annotator-1", text, None, 8.2, TIME, TIME)
+def task(name: str, number: int = 1, copy: int = 0, **changes: Any) -> PlannedTask:
+    return replace(PlannedTask(TaskKey(name, number, copy), "query", 0), **changes)
+
+
+def annotation(
+    number: int, name: str, text: str | None = "бир", copy: int = 0, **changes: Any
+) -> Annotation:
+    """An answer to the task about `name` in round 1; its task's id is its utterance's."""
+    key = TaskKey(name, 1, copy)
+    row = Annotation(
+        str(number), f"{name}{copy}", key, "annotator-1", text, None, 8.2, TIME, TIME, "эмне"
+    )
     return replace(row, **changes)
+
+
+def later(years: int = 1) -> str:
+    """A time that many years after TIME."""
+    return TIME.replace("2026", str(2026 + years))
+
+
+def page(*annotations: Annotation, updated_at: str = TIME, high_water: str | None = None) -> Pulled:
+    """What a pull brings that shows the tasks of these answers, each with all of its answers."""
+    grouped: dict[tuple[str, TaskKey], list[Annotation]] = {}
+    for row in annotations:
+        grouped.setdefault((row.task_id, row.key), []).append(row)
+    tasks = [PulledTask(id_, key, updated_at, rows) for (id_, key), rows in grouped.items()]
+    return Pulled(tasks, (), high_water)
+
+
+def ask(store: Store, *names: str) -> None:
+    """Have round 1 ask about these, and Label Studio hold the tasks."""
+    store.put_place("all", PLACE)
+    store.add_tasks([task(name, rank=rank) for rank, name in enumerate(names)])
+    store.mark_pushed(PLACE, {TaskKey(name, 1, 0): f"{name}0" for name in names})
 
 
 def ids(rows: list[Utterance]) -> str:

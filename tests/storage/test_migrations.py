@@ -11,7 +11,8 @@ from storage.migrations import migrations
 from storage.store import Store
 
 COLUMNS = {
-    "workspace": "id created_at server project_id high_water",
+    "workspace": "id created_at",
+    "projects": "server project_id name high_water swept_at refreshed_for found_at",
     "sources": "name kind language weight",
     "utterances": "id sample_hash audio duration_s source language split text speaker origin",
     "refusals": "origin reason detail refused_at",
@@ -26,16 +27,19 @@ COLUMNS = {
     "encoders": "name dimension file",
     "profiles": "encoder utterance_id loudness_dbfs clipped_share speech_share other_language "
     "other_language_prob embedding_row",
-    "query_batches": "utterance_id round rank acquisition_score arm task_id",
+    "query_batches": "utterance_id round rank acquisition_score arm top_up",
+    "tasks": "utterance_id round copy kind rank reason checkpoint_id hypothesis word_probs server "
+    "project_id task_id closed_at answers",
+    "evaluation_draws": "name utterance_id grouped_by frozen_at",
     "selections": "round facts",
     "gated": "utterance_id round gate value limit_value",
     "gate_counts": "round gate utterances duration_s",
     "releases": "id utterance_id reason released_at",
-    "annotations": "server project_id id task_id utterance_id annotator text verdict lead_time_s "
-    "created_at updated_at",
-    "labels": "utterance_id text verdict annotation_ids settled_at",
+    "annotations": "server project_id id task_id utterance_id round copy annotator text verdict "
+    "lead_time_s shown unsure created_at updated_at deleted_at",
+    "labels": "utterance_id text verdict annotation_ids settled quality flags settled_at",
     "manifests": "id created_at",
-    "manifest_examples": "manifest_id utterance_id source text",
+    "manifest_examples": "manifest_id utterance_id source text quality",
     "leaks": "manifest_id utterance_id source text evaluation_id reason",
     "mixtures": "manifest_id source kind language weight examples duration_s target_share "
     "realised_share most_repeats draws",
@@ -50,6 +54,7 @@ COLUMNS = {
 }
 KEYS = {
     "workspace": "id",
+    "projects": "server project_id",
     "sources": "name",
     "utterances": "id",
     "refusals": "origin reason",
@@ -61,11 +66,13 @@ KEYS = {
     "encoders": "name",
     "profiles": "encoder utterance_id",
     "query_batches": "utterance_id",
+    "tasks": "utterance_id round copy",
+    "evaluation_draws": "name utterance_id",
     "selections": "round",
     "gated": "utterance_id",
     "gate_counts": "round gate",
     "releases": "id",
-    "annotations": "server project_id utterance_id id",
+    "annotations": "server project_id utterance_id round copy id",
     "labels": "utterance_id",
     "manifests": "id",
     "manifest_examples": "manifest_id utterance_id",
@@ -123,11 +130,11 @@ def test_an_answer_is_a_text_or_a_verdict(
     db: Database, table: str, text: str | None, verdict: str | None
 ) -> None:
     names = {
-        "annotations": "server, project_id, id, task_id, utterance_id, annotator, created_at, "
-        "updated_at",
-        "labels": "utterance_id, annotation_ids, settled_at",
+        "annotations": "server, project_id, id, task_id, utterance_id, round, copy, annotator, "
+        "unsure, created_at, updated_at",
+        "labels": "utterance_id, annotation_ids, settled, quality, flags, settled_at",
     }[table]
-    values = ", ".join("'1'" for _ in names.split(","))
+    values = ", ".join("'single'" if name == "settled" else "'1'" for name in names.split(", "))
     with pytest.raises(sqlite3.IntegrityError, match="CHECK constraint failed"):
         db.execute(
             f"INSERT INTO {table} ({names}, text, verdict) "

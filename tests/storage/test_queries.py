@@ -18,11 +18,16 @@ from al_loop.records import (
     Leak,
     Manifest,
     MixtureRow,
+    Place,
+    PlannedTask,
+    Pulled,
+    PulledTask,
     Refusal,
     Selection,
     SilenceEvaluation,
     Source,
     Split,
+    TaskKey,
     Utterance,
     Verdict,
 )
@@ -92,15 +97,17 @@ def ask(store: Store, number: int) -> None:
     )
     choices = [Choice(name, rank, 1.0, "acquired") for rank, name, _ in rows]
     store.put_selection(number, Selection(choices, [], {}))
+    store.add_tasks(PlannedTask(TaskKey(name, number, 0), "query", rank) for rank, name, _ in rows)
 
 
 def answer(store: Store, name: str, text: str | None, verdict: Verdict | None = None) -> None:
     """Two answers: what is counted is utterances."""
+    key = TaskKey(name, int(name[0]), 0)
     rows = [
-        Annotation(f"{name} {n}", "7", name, "annotator-1", text, verdict, 8.0, TIME, TIME)
+        Annotation(f"{name} {n}", "7", key, "annotator-1", text, verdict, 8.0, TIME, TIME)
         for n in range(2)
     ]
-    store.take_annotations(rows, [], None)
+    store.take(Place("http://one.test", 1), Pulled([PulledTask("7", key, TIME, rows)], (), None))
 
 
 def finish(
@@ -143,7 +150,7 @@ def test_a_workspace_without_data_says_what_brings_some(workspace: Workspace) ->
 
 
 @pytest.mark.parametrize(
-    "sql", ["DELETE FROM rounds", "CREATE TABLE mine (id)", "UPDATE workspace SET high_water = 1"]
+    "sql", ["DELETE FROM rounds", "CREATE TABLE mine (id)", "UPDATE projects SET high_water = 1"]
 )
 def test_a_reader_cannot_write(reader: Reader, sql: str) -> None:
     with pytest.raises(sqlite3.OperationalError, match="readonly"):

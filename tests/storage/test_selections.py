@@ -90,6 +90,31 @@ def test_a_selection_without_a_batch_is_replaced_by_the_next_one_of_its_round(
     assert filled.arms(1) == {"acquired"}
 
 
+def test_what_tops_up_a_batch_lies_behind_it_and_leaves_the_rest_as_it_is(filled: Store) -> None:
+    filled.add([utterance("d"), utterance("e")], [])
+    held_back = [Gated(name, "speech", 0.0, 0.15) for name in "de"]
+    filled.put_selection(1, replace(selection("b", "a"), gated=held_back, facts={"pool": 5}))
+    assert not filled.is_topped_up(1)
+    more = [Choice("c", 3, 1.5, "control"), Choice("e", 7, 0.0, "explored")]
+    late = [Gated(name, "quiet", -70.0, -45.0) for name in "de"]
+    filled.top_up(1, Selection(more, late, {"pool": 3}))
+    assert filled.is_topped_up(1)
+    assert not filled.is_topped_up(2)
+    rows = filled.db.execute("SELECT utterance_id, rank, arm, top_up FROM query_batches ORDER BY 2")
+    assert rows.fetchall() == [
+        ("b", 0, "acquired", 0),
+        ("a", 1, "acquired", 0),
+        ("c", 2, "control", 1),
+        ("e", 3, "explored", 1),
+    ]
+    assert gated(filled) == [("d", 1, "speech", 0.0, 0.15), ("e", 1, "quiet", -70.0, -45.0)]
+    assert filled.db.execute("SELECT facts FROM selections").fetchall() == [('{"pool": 5}',)]
+    assert filled.answered(1) == (0, 2)
+    assert filled.arms(1) == {"acquired"}
+    counts = filled.db.execute("SELECT gate, utterances FROM gate_counts").fetchall()
+    assert counts == [("speech", 1)]
+
+
 def test_a_clip_is_released_by_the_beginning_of_its_id(filled: Store) -> None:
     filled.add([utterance("aa"), utterance("ab1"), utterance("ab2")], [])
     assert filled.released() == set()

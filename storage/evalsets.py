@@ -1,0 +1,122 @@
+"""Evaluation sets of the pool's own audio: drawn, labelled, frozen. Knows not how one is drawn.
+
+Table: evaluation_draws. A drawn utterance is `reserved`, as is all that is grouped with it: in no
+pool, no training set, no evaluation set. Freezing makes those with a label a test split, whose
+source is named as the set.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from al_loop.errors import WorkspaceError
+from al_loop.records import PlannedTask, Source
+from storage.database import now
+from storage.tasks import Tasks
+
+
+class Evalsets(Tasks):
+    """The sets that are drawn. Made over the tasks, by which they are labelled."""
+
+    def drawable(self, language: str) -> list[tuple[str, float, str | None, str, bool]]:
+        """Id, seconds, speaker and origin of every utterance of the pool in that language, by id,
+        and whether it was chosen or labelled."""
+        rows = self.db.execute(
+            "SELECT u.id, u.duration_s, u.speaker, u.origin, "
+            "u.id IN (SELECT utterance_id FROM query_batches UNION SELECT utterance_id FROM labels)"
+            " FROM utterances u WHERE +u.split = 'pool' AND u.language = ? ORDER BY u.id",
+            [language],
+        )
+        return [(*row[:4], bool(row[4])) for row in rows]
+
+    def put_draw(
+        self,
+        name: str,
+        groups: Mapping[str, str],
+        reserved: Collection[str],
+        planned: Iterable[PlannedTask],
+    ) -> None:
+        """Keep a set that was drawn, and have it asked about.
+
+        groups: by drawn utterance, what it is grouped by. reserved: what leaves the pool besides.
+        Raises WorkspaceError when the name is taken, or some of it has left the pool meanwhile.
+        """
+        leaving = [*groups, *reserved]
+        with self.transaction():
+            self.check_free(name)
+            changed = self.db.conn.execute(
+                "UPDATE utterances SET split = 'reserved' WHERE split = 'pool' "
+                "AND id IN (SELECT value FROM json_each(?)) "
+                "AND id NOT IN (SELECT utterance_id FROM query_batches)",
+                [json.dumps(leaving)],
+            ).rowcount
+            if changed != len(leaving):
+                raise WorkspaceError(
+                    f"{len(leaving) - changed} of {len(leaving)} clips have left the pool "
+                    "meanwhile; draw again"
+                )
+            self._put_all(
+                "evaluation_draws",
+                ("name", "utterance_id", "grouped_by"),
+                ((name, utterance_id, group) for utterance_id, group in groups.items()),
+            )
+            self.add_tasks(planned)
+
+    def check_free(self, name: str) -> None:
+        """Raises WorkspaceError where a set or a source has this name."""
+        if name in self.draws():
+            raise WorkspaceError(f"a set {name!r} was drawn already; give this one another --name")
+        if self.source(name):
+            raise WorkspaceError(
+                f"{name!r} is the name of a source already, which a set would become a part of; "
+                "give it another --name"
+            )
+
+    def draws(self) -> dict[str, str | None]:
+        """The sets by their names, and when each was frozen."""
+        return dict(
+            self.db.execute(
+                "SELECT name, max(frozen_at) FROM evaluation_draws GROUP BY name ORDER BY name"
+            ).fetchall()
+        )
+
+    def drawn(self, name: str) -> dict[str, float]:
+        """The seconds of each utterance that was drawn for the set, by id."""
+        rows: Any = self.db.execute(
+            "SELECT d.utterance_id, u.duration_s FROM evaluation_draws d "
+            "JOIN utterances u ON u.id = d.utterance_id WHERE d.name = ? ORDER BY 1",
+            [name],
+        ).fetchall()
+        return dict(rows)
+
+    def being_drawn(self) -> set[str]:
+        """What was drawn for sets that are not frozen yet."""
+        rows = self.db.execute(
+            "SELECT utterance_id FROM evaluation_draws WHERE name NOT IN "
+            "(SELECT name FROM evaluation_draws WHERE frozen_at IS NOT NULL)"
+        )
+        return {row[0] for row in rows}
+
+    def freeze(self, name: str, language: str, texts: Mapping[str, str]) -> None:
+        """Make these utterances of a drawn set a test split. Nothing else of it is asked any more.
+
+        texts: what is said in them, by id.
+        """
+        with self.transaction():
+            self.put_source(Source(name, "in_house", language))
+            self.db.conn.executemany(
+                "UPDATE utterances SET split = 'test', text = ?, source = ? WHERE id = ?",
+                ((text, name, utterance_id) for utterance_id, text in texts.items()),
+            )
+            self.db.execute(
+                "UPDATE evaluation_draws SET frozen_at = ? WHERE name = ? "
+                "AND utterance_id IN (SELECT value FROM json_each(?))",
+                [now(), name, json.dumps(list(texts))],
+            )
+            self.db.execute(
+                "UPDATE tasks SET closed_at = ? WHERE answers = 0 AND closed_at IS NULL AND "
+                "utterance_id IN (SELECT utterance_id FROM evaluation_draws WHERE name = ?)",
+                [now(), name],
+            )

@@ -7,7 +7,8 @@ command does not need is never loaded.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from al_loop.records import Checkpoint
     from al_loop.round import Loop
     from labeling.oracle import LabelStudioOracle
+    from labeling.s3 import Bucket
     from labeling.session import Session
     from storage.store import Store
 
@@ -64,7 +66,7 @@ def wire(
     """
     from al_loop.engine.local import LocalEngine
     from al_loop.round import Loop
-    from labeling.quality import settle
+    from labeling.quality import LabelJudge
 
     @cache
     def recognizer() -> Any:
@@ -80,7 +82,19 @@ def wire(
         from al_loop.sources.silence import ingest_standard_silence
 
         ingest_standard_silence(settings.model.language, store, root.root)
-    return Loop(settings, store, LocalEngine(), recognizer, oracle, settle, say)
+    judge = LabelJudge(
+        settings.labels, settings.model.language, lambda: read_gold_scores(root, settings)
+    )
+    return Loop(settings, store, LocalEngine(), recognizer, oracle, judge, say)
+
+
+def read_gold_scores(root: Workspace, settings: Settings) -> dict[str, float]:
+    """How well annotators do on tasks whose answer is known, by annotator."""
+    from labeling.annotators import from_row, gold_scores
+    from storage.queries import Reader
+
+    rows = [from_row(row) for row in Reader(root).annotator_answers() if row["kind"] == "gold"]
+    return gold_scores(rows, settings.model.language)
 
 
 def connect_label_studio(settings: Settings) -> Session:
@@ -90,7 +104,7 @@ def connect_label_studio(settings: Settings) -> Session:
 
     rule = settings.label_studio
     if rule.url != EMBEDDED:
-        return Session(rule.url, label_studio_token(rule))
+        return Session(rule.url, label_studio_token(rule), ca_file=rule.ca_file)
     server = EmbeddedServer()
     running = server.status()
     if running is None:
@@ -101,28 +115,67 @@ def connect_label_studio(settings: Settings) -> Session:
 
 
 def connect_oracle(root: Workspace, settings: Settings, store: Store) -> LabelStudioOracle:
-    """The annotators of this workspace's project, which is made when it is not there yet."""
+    """The annotators of this workspace, whose projects are found or made when they are needed."""
     from labeling.oracle import LabelStudioOracle
-    from labeling.project import add_local_audio_storage, find_or_create_project, made_at
-    from labeling.server import EmbeddedServer
-    from labeling.tasks import local_audio_url
+    from labeling.project import Rules
 
     session = connect_label_studio(settings)
-    rule = settings.label_studio
-    project_id = find_or_create_project(session, store.workspace_id, rule.project)
-    if rule.url == EMBEDDED:
-        folder = EmbeddedServer().link_audio(store.workspace_id, root.audio)
+    rule, workspace_id = settings.label_studio, store.workspace_id
+    return LabelStudioOracle(
+        session,
+        Rules(
+            workspace_id,
+            rule.project,
+            settings.labels.overlap_share,
+            lambda project_id: make_audible(session, project_id, root, settings, workspace_id),
+        ),
+        lambda audio: audio_address(settings, workspace_id, audio),
+        rule.doubt_below,
+        bring=lambda audio: bring_audio(root, settings, audio),
+    )
+
+
+def audio_address(settings: Settings, workspace_id: str, audio: str) -> str:
+    """What a task says of its clip, `audio` in the workspace, for the annotator's browser."""
+    from labeling.tasks import local_audio_url
+
+    path, prefix = audio.removeprefix("audio/"), settings.label_studio.audio_url
+    if prefix is not None:
+        return f"{prefix.rstrip('/')}/{path}"
+    return local_audio_url(f"{workspace_id}/{path}")
+
+
+def bring_audio(root: Workspace, settings: Settings, audio: Sequence[str]) -> None:
+    """Bring these clips of the workspace to where their addresses lead, if that is a bucket."""
+    from labeling.s3 import upload
+
+    if bucket := find_bucket(settings):
+        upload(bucket, root.root, audio)
+
+
+def make_audible(
+    session: Session, project_id: int, root: Workspace, settings: Settings, workspace_id: str
+) -> None:
+    """Let a project's annotators hear the clips; calling it twice changes nothing."""
+    from labeling.project import add_local_audio_storage
+    from labeling.s3_storage import ensure_storage
+    from labeling.server import EmbeddedServer
+
+    if bucket := find_bucket(settings):
+        ensure_storage(session, project_id, bucket)
+    elif settings.label_studio.url == EMBEDDED and settings.label_studio.audio_url is None:
+        folder = EmbeddedServer().link_audio(workspace_id, root.audio)
         add_local_audio_storage(session, project_id, folder)
-    address = EMBEDDED if rule.url == EMBEDDED else session.base_url
-    store.set_project(f"{address}, project made {made_at(session, project_id)}", project_id)
 
-    def audio_url(audio: str) -> str:
-        path = audio.removeprefix("audio/")
-        if rule.audio_url is not None:
-            return f"{rule.audio_url.rstrip('/')}/{path}"
-        return local_audio_url(f"{store.workspace_id}/{path}")
 
-    return LabelStudioOracle(session, project_id, audio_url)
+def find_bucket(settings: Settings) -> Bucket | None:
+    """The bucket that the configuration names; None where clips come from elsewhere."""
+    from labeling.s3 import is_s3, read_bucket
+
+    rule = settings.label_studio
+    if rule.audio_url is None or not is_s3(rule.audio_url):
+        return None
+    return read_bucket(rule.audio_url, rule.s3_endpoint, os.environ)
 
 
 def find_checkpoint(store: Store, name: str | None) -> Checkpoint:

@@ -1,36 +1,25 @@
-"""The mapping between our records and Label Studio's task JSON. Pure: no network, no clock.
+"""What Label Studio is told of a task, and how a task is known again. Pure: no network, no clock.
 
-A task's identity is `data.utterance`, never the server's task id, which is reused after deletion.
-What cannot be understood becomes a Refusal with its reason; the rest of the tasks go on.
-
-A finished task, as the server's task list shows it:
-
-    {"id": 7, "data": {"utterance": "5feb…", …}, "annotations": [
-        {"id": 3, "completed_by": 1, "was_cancelled": false, "lead_time": 8.2,
-         "created_at": "2026-01-02T03:04:05.678901Z", "updated_at": "2026-01-02T03:04:05.678901Z",
-         "result": [{"from_name": "transcription", "type": "textarea",
-                     "value": {"text": ["саламатсызбы"]}}]}]}
+A task's identity is three fields of its data, `utterance`, `round` and `copy`, never the server's
+task id, which is given to another task after a deletion. Its kind is not sent: whether a task is
+there to test them, annotators should not see. What comes back is read in `labeling.answers`.
 """
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
-from typing import Any, get_args
+from typing import Any
 from urllib.parse import quote
 
-from al_loop.records import Annotation, Refusal, Task, Verdict
+from al_loop.records import Task, TaskKey
+from labeling.page import marked_words
 
 TEXT, VERDICT, AUDIO = "transcription", "verdict", "audio"
 """The names of the tags in interface.xml."""
 
-ANNOTATION_FIELDS = (
-    "id,data,annotations,result,completed_by,was_cancelled,lead_time,created_at,updated_at"
-)
-"""What `parse_task` reads. The server applies the one list to tasks and to their annotations."""
-
-
-class _Unusable(Exception):
-    """An annotation is no answer; the arguments are the refusal's reason and detail."""
+LARGEST_NUMBER = 2**31 - 1
+"""Of a round or a copy. Ours: more is no number of ours."""
 
 
 def local_audio_url(path: str) -> str:
@@ -42,124 +31,46 @@ def utc(time: str) -> str:
     """An ISO 8601 time in one form, UTC with microseconds: sorting the strings sorts the times.
 
     The server leaves out a fraction of zero, but does not accept a time without one.
-    Raises ValueError when `time` is no such time.
+    Raises ValueError when `time` is no such time, or names no time zone.
     """
     moment = datetime.fromisoformat(time)
     if moment.tzinfo is None:
         raise ValueError(f"{time!r} names no time zone")
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    try:
+        moment = moment.astimezone(UTC)
+    except OverflowError as exc:
+        raise ValueError(f"{time!r} is too far away") from exc
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def to_task_data(task: Task, audio_url: str) -> dict[str, Any]:
-    """The task as the server imports it.
+def to_task_data(task: Task, audio_url: str, doubt_below: float) -> dict[str, Any]:
+    """The data of Label Studio's task: its key, and what the labelling interface shows.
 
-    The acquisition score stays in `data`: a prediction's own score means confidence, from 0 to 1.
+    marked: the hypothesis as HTML, its doubtful words marked. acquisition_score: None where it is
+    no number, which JSON cannot say.
     """
+    score = task.acquisition_score
     return {
-        "data": {
-            "utterance": task.utterance_id,
-            "round": task.round,
-            "rank": task.rank,
-            AUDIO: audio_url,
-            "hypothesis": task.hypothesis,
-            "duration_s": task.duration_s,
-            "acquisition_score": task.acquisition_score,
-        },
-        "predictions": [
-            {
-                "model_version": f"round {task.round}",
-                "result": [
-                    {
-                        "from_name": TEXT,
-                        "to_name": AUDIO,
-                        "type": "textarea",
-                        "value": {"text": [task.hypothesis]},
-                    }
-                ],
-            }
-        ],
+        "utterance": task.key.utterance_id,
+        "round": task.key.round,
+        "copy": task.key.copy,
+        "rank": task.rank,
+        AUDIO: audio_url,
+        "hypothesis": task.hypothesis,
+        "marked": marked_words(task.hypothesis, task.word_probs, doubt_below),
+        "duration_s": task.duration_s,
+        "acquisition_score": score if math.isfinite(score) else None,
     }
 
 
-def parse_task(row: dict[str, Any]) -> tuple[list[Annotation], list[Refusal]]:
-    """The answers in one row of the task list (see ANNOTATION_FIELDS); never raises.
-
-    A ticked verdict wins over the text, which the page pre-fills; a skip wins over both.
-    Predictions and drafts are no answers. Reasons of refusal: `malformed_task`,
-    `foreign_task` (answered, but not pushed by us), `malformed_annotation`, `unknown_verdict`,
-    `empty_text`.
-    """
-    try:
-        origin = f"task {row['id']}"
-        answers = list(row["annotations"])
-        utterance_id = row["data"].get("utterance")
-    except (KeyError, TypeError, AttributeError) as exc:
-        return [], [Refusal("task list", "malformed_task", f"{exc!r} in {str(row)[:200]}")]
-    if not answers:
-        return [], []
-    if not isinstance(utterance_id, str):
-        return [], [Refusal(origin, "foreign_task", "its data names no utterance")]
-
-    annotations, refusals = [], []
-    for answer in answers:
-        try:
-            annotations.append(_annotation(str(row["id"]), utterance_id, answer))
-        except _Unusable as exc:
-            refusals.append(Refusal(_origin(origin, answer), *exc.args))
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as exc:
-            detail = f"{exc!r} in {str(answer)[:200]}"
-            refusals.append(Refusal(_origin(origin, answer), "malformed_annotation", detail))
-    return annotations, refusals
-
-
-def _origin(task: str, answer: Any) -> str:
-    return f"{task}, annotation {answer.get('id')}" if isinstance(answer, dict) else task
-
-
-def _annotation(task_id: str, utterance_id: str, answer: dict[str, Any]) -> Annotation:
-    text, verdict = _answer(answer)
-    lead_time_s = answer.get("lead_time")
-    return Annotation(
-        id=str(answer["id"]),
-        task_id=task_id,
-        utterance_id=utterance_id,
-        annotator=_annotator(answer.get("completed_by")),
-        text=text,
-        verdict=verdict,
-        lead_time_s=None if lead_time_s is None else float(lead_time_s),
-        created_at=utc(answer["created_at"]),
-        updated_at=utc(answer["updated_at"]),
-    )
-
-
-def _annotator(completed_by: int | dict[str, Any] | None) -> str:
-    """The user's id on the server; `unknown` for one who was deleted."""
-    if isinstance(completed_by, dict):
-        completed_by = completed_by["id"]
-    return "unknown" if completed_by is None else str(completed_by)
-
-
-def _answer(answer: dict[str, Any]) -> tuple[str | None, Verdict | None]:
-    # A skip may carry a result, and a verdict the pre-filled text: the order here matters.
-    if answer["was_cancelled"]:
-        return None, "skipped"
-    result = answer["result"]
-    if ticked := _values(result, VERDICT, "choices"):
-        for verdict in get_args(Verdict):
-            if ticked == [verdict]:
-                return None, verdict
-        raise _Unusable("unknown_verdict", f"ticked: {', '.join(ticked)}")
-    # A transcript is one line, however it was typed.
-    if text := " ".join(" ".join(_values(result, TEXT, "text")).split()):
-        return text, None
-    raise _Unusable("empty_text", "neither a text nor a verdict")
-
-
-def _values(result: list[dict[str, Any]], name: str, kind: str) -> list[str]:
-    """The strings that the tag called `name` holds."""
-    found: list[str] = []
-    for part in result:
-        if part["from_name"] == name:
-            value = part["value"][kind]
-            found += [value] if isinstance(value, str) else map(str, value)
-    return found
+def task_key(data: Any) -> TaskKey | None:
+    """Whose task it is that has this data; None for one that is not ours."""
+    if not isinstance(data, dict):
+        return None
+    utterance_id = data.get("utterance")
+    if not isinstance(utterance_id, str) or not utterance_id or not utterance_id.isascii():
+        return None
+    found = [data.get("round"), data.get("copy")]
+    # a bool is an int to isinstance
+    numbers = [n for n in found if type(n) is int and 0 <= n <= LARGEST_NUMBER]
+    return TaskKey(utterance_id, *numbers) if len(numbers) == len(found) else None

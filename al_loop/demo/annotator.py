@@ -3,7 +3,7 @@
 The answers are the corpus' own transcripts with human failings: a word mistyped here and there,
 a clip skipped or called unusable, a break in the middle. Everything else is real: tasks are read
 from the server and annotations written to it through its API. All rates are ours, set to look
-like one careful annotator; none is measured. Knows nothing of rounds, models or audio.
+like one careful annotator; none is measured. Knows nothing of models or audio, nor why it is asked.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ BREAK_RATE = 0.05
 
 ON_PLAIN_KEYBOARD = str.maketrans("ңөүҢӨҮ", "ноуНОУ")
 """What comes of the letters that a Russian keyboard lacks."""
+
+SHOWN_FIELD = 'name="shown"'
+"""In an interface that sends back what the text box held at first; "=" begins it there."""
 
 PAGE_SIZE = 1000
 """More than a demo has tasks: one page holds them all."""
@@ -56,7 +59,8 @@ class Answer:
 class DemoAnnotator:
     """Answers tasks of project `project_id` from `answers`: utterance id -> true transcript.
 
-    An answer depends on `seed` and the utterance alone, not on when or in what order it is asked.
+    An answer depends on `seed` and the task's key alone, not on when or in what order it is asked:
+    whoever is asked twice about the same clip may mistype another word.
     """
 
     def __init__(self, api: Api, project_id: int, answers: Mapping[str, str], seed: int) -> None:
@@ -71,11 +75,14 @@ class DemoAnnotator:
         Raises OracleError where the server does not answer or refuses, KeyError for an utterance
         that `answers` does not hold.
         """
+        project = self._api.get(f"/api/projects/{self._project_id}/", include="label_config")
+        sends_shown = SHOWN_FIELD in project["label_config"]
         tasks = self._open_tasks()
         chosen = tasks[: math.ceil(share * len(tasks))]
         for task in chosen:
-            answer = self._answer(task["data"])
-            self._api.post(f"/api/tasks/{task['id']}/annotations/", to_annotation(answer))
+            shown = task["data"]["hypothesis"] if sends_shown else None
+            body = to_annotation(self._answer(task["data"]), shown)
+            self._api.post(f"/api/tasks/{task['id']}/annotations/", body)
         return len(chosen)
 
     def _open_tasks(self) -> list[dict[str, Any]]:
@@ -90,7 +97,8 @@ class DemoAnnotator:
 
     def _answer(self, data: Mapping[str, Any]) -> Answer:
         utterance_id = data["utterance"]
-        rng = np.random.default_rng([self._seed, int(utterance_id, 16)])
+        key = [int(utterance_id, 16), data["round"], data["copy"]]
+        rng = np.random.default_rng([self._seed, *key])
         return human_answer(self._answers[utterance_id], data["duration_s"], rng)
 
 
@@ -130,14 +138,19 @@ def mistype(word: str, rng: np.random.Generator) -> str:
     return before + wrong[rng.integers(len(wrong))] + after
 
 
-def to_annotation(answer: Answer) -> dict[str, Any]:
-    """The body with which Label Studio's own page submits `answer`."""
+def to_annotation(answer: Answer, shown: str | None = None) -> dict[str, Any]:
+    """The body with which Label Studio's own page submits `answer`.
+
+    shown: what the text box held at first; None for an interface that does not send it.
+    """
     skipped = answer.verdict == "skipped"
     result: list[dict[str, Any]] = []
     if answer.text is not None:
         result = [_part("transcription", "textarea", {"text": [answer.text]})]
     elif not skipped:
         result = [_part("verdict", "choices", {"choices": [answer.verdict]})]
+    if shown is not None:
+        result.append(_part("shown", "textarea", {"text": [f"={shown}"]}))
     return {"result": result, "was_cancelled": skipped, "lead_time": answer.lead_time_s}
 
 

@@ -220,12 +220,18 @@ def write_manifests(folder: Path, clips: Sequence[Clip]) -> None:
 
 
 def read_answers(folder: Path) -> dict[str, str]:
-    """The pool's transcripts by utterance id: what `DemoAnnotator` takes as its knowledge."""
-    with (folder / "answers.tsv").open(encoding="utf-8", newline="") as file:
-        return {
-            hashlib.sha256((folder / row["path"]).read_bytes()).hexdigest(): row["transcription"]
-            for row in csv.DictReader(file, delimiter="\t")
-        }
+    """All transcripts by utterance id: what `DemoAnnotator` takes as its knowledge.
+
+    Those of train too, for a clip with a known text may be asked about, to see what is answered.
+    """
+    answers = {}
+    for table in sorted(folder.glob("*.tsv")):
+        with table.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file, delimiter="\t"):
+                if text := row.get("transcription"):
+                    sound = (folder / row["path"]).read_bytes()
+                    answers[hashlib.sha256(sound).hexdigest()] = text
+    return answers
 
 
 def _write_tsv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

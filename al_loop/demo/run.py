@@ -55,6 +55,8 @@ control_share = 0.15
 [label_studio]
 project = "al_loop demo"
 close_share = 0.9
+# nobody is kept waiting: the simulated annotator answers between two calls
+low_water = 0
 
 [mixture]
 in_house_weight = 1.5

@@ -12,16 +12,26 @@ ANSWERS = {hashlib.sha256(s.encode()).hexdigest(): s for s in read_sentences("ky
 
 
 class FakeServer:
-    """Tasks and annotations as Label Studio keeps them, without the network."""
+    """Tasks and annotations as Label Studio keeps them, without the network.
+
+    annotations: by utterance and copy.
+    """
 
     base_url = "http://label.studio.test"
+    label_config = "<View/>"
 
     def __init__(self, utterance_ids: list[str]) -> None:
-        self.annotations: dict[str, dict[str, Any]] = {}
+        self.annotations: dict[tuple[str, int], dict[str, Any]] = {}
         self.tasks = [
             {
                 "id": 100 + index,
-                "data": {"utterance": utterance_id, "duration_s": 2.5},
+                "data": {
+                    "utterance": utterance_id,
+                    "round": 1,
+                    "copy": utterance_ids[:index].count(utterance_id),
+                    "duration_s": 2.5,
+                    "hypothesis": "саат",
+                },
                 "total_annotations": 0,
                 "cancelled_annotations": 0,
             }
@@ -29,6 +39,8 @@ class FakeServer:
         ]
 
     def get(self, path: str, **params: Any) -> Any:
+        if path == "/api/projects/5/":
+            return {"label_config": self.label_config}
         assert (path, params["project"]) == ("/api/tasks", 5)
         assert params["page_size"] >= len(self.tasks)
         return {"tasks": self.tasks}
@@ -37,8 +49,9 @@ class FakeServer:
         json.dumps(body)
         [task] = [t for t in self.tasks if path == f"/api/tasks/{t['id']}/annotations/"]
         task["cancelled_annotations" if body["was_cancelled"] else "total_annotations"] += 1
-        assert task["data"]["utterance"] not in self.annotations
-        self.annotations[task["data"]["utterance"]] = body
+        key = task["data"]["utterance"], task["data"]["copy"]
+        assert key not in self.annotations
+        self.annotations[key] = body
 
 
 def many_answers(count: int) -> list[tuple[str, Answer]]:
@@ -97,6 +110,24 @@ def test_an_answer_does_not_depend_on_when_it_is_asked() -> None:
         while annotator.answer_some(share):
             pass
     assert servers[0].annotations == servers[1].annotations
+
+
+def test_who_is_asked_twice_need_not_mistype_the_same_word() -> None:
+    names = list(ANSWERS)[:200]
+    server = FakeServer(names * 2)
+    assert DemoAnnotator(server, 5, ANSWERS, seed=1).answer_some(1.0) == 400
+    first = [server.annotations[name, 0]["result"] for name in names]
+    again = [server.annotations[name, 1]["result"] for name in names]
+    assert 100 < sum(one == other for one, other in zip(first, again, strict=True)) < 200
+
+
+def test_a_page_that_sends_what_it_showed_does_so() -> None:
+    server = FakeServer(list(ANSWERS)[:1])
+    server.label_config = '<TextArea name="shown" toName="audio" value="=$hypothesis"/>'
+    DemoAnnotator(server, 5, ANSWERS, seed=1).answer_some(1.0)
+    (body,) = server.annotations.values()
+    parts = {part["from_name"]: part["value"] for part in body["result"]}
+    assert parts["shown"] == {"text": ["=саат"]}
 
 
 @pytest.mark.parametrize(

@@ -1,171 +1,126 @@
-"""Records to task JSON and back, with every trap that the server sets."""
+"""What Label Studio is told of a task, and how a task is known again."""
 
 import json
+import math
+import xml.etree.ElementTree as ET
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from al_loop.records import Refusal, Task
-from labeling.tasks import local_audio_url, parse_task, to_task_data, utc
+from al_loop.records import VERDICTS, Task, TaskKey
+from labeling.answers import TICKED, UNSURE
+from labeling.page import SHOWN, interface
+from labeling.project import DATA_KEYS
+from labeling.tasks import (
+    AUDIO,
+    LARGEST_NUMBER,
+    TEXT,
+    VERDICT,
+    local_audio_url,
+    task_key,
+    to_task_data,
+    utc,
+)
 
-TIME = "2026-01-02T03:04:05.678901Z"
-
-
-def region(name: str, *values: Any) -> dict[str, Any]:
-    kind, key = {"transcription": ("textarea", "text"), "verdict": ("choices", "choices")}[name]
-    value = {key: list(values)}
-    return {"from_name": name, "to_name": "audio", "type": kind, "value": value}
-
-
-def row(*results: Any, **changes: Any) -> dict[str, Any]:
-    """A task with one annotation per result; `changes` go into every annotation."""
-    annotations = [
-        {
-            "id": 30 + number,
-            "result": result,
-            "completed_by": 1,
-            "was_cancelled": False,
-            "lead_time": 8.25,
-            "created_at": TIME,
-            "updated_at": TIME,
-        }
-        | changes
-        for number, result in enumerate(results)
-    ]
-    return {"id": 7, "data": {"utterance": "u1"}, "annotations": annotations}
-
-
-def the_refusal(task: Any) -> Refusal:
-    annotations, refusals = parse_task(task)
-    assert annotations == []
-    assert len(refusals) == 1
-    return refusals[0]
+TASK = Task(
+    key=TaskKey("u1", 2, 3),
+    kind="gold",
+    rank=7,
+    audio="audio/a.wav",
+    duration_s=3.5,
+    hypothesis="салам <дос>",
+    checkpoint_id="c1",
+    word_probs=[0.9, 0.1],
+    acquisition_score=1.75,
+)
 
 
 def test_a_task_carries_all_that_the_interface_and_the_pull_need() -> None:
-    task = Task("u1", 2, 0, "audio/a.wav", 3.5, "салам", 1.75)
-    sent = to_task_data(task, "/data/local-files/?d=w/a.wav")
-    assert sent["data"] == {
+    data = to_task_data(TASK, "/data/local-files/?d=w/a.wav", 0.5)
+    assert data == {
         "utterance": "u1",
         "round": 2,
-        "rank": 0,
+        "copy": 3,
+        "rank": 7,
         "audio": "/data/local-files/?d=w/a.wav",
-        "hypothesis": "салам",
+        "hypothesis": "салам <дос>",
+        "marked": "<bdi>салам</bdi> <mark><bdi>&lt;дос&gt;</bdi></mark>",
         "duration_s": 3.5,
         "acquisition_score": 1.75,
     }
-    (prediction,) = sent["predictions"]
-    assert prediction["model_version"] == "round 2"
-    assert prediction["result"] == [region("transcription", "салам")]
-    assert json.loads(json.dumps(sent)) == sent
+    assert json.loads(json.dumps(data)) == data
 
 
-def test_a_text() -> None:
-    (annotation,), refusals = parse_task(row([region("transcription", "  салам\nдос ")]))
-    assert refusals == []
-    assert (annotation.id, annotation.task_id, annotation.utterance_id) == ("30", "7", "u1")
-    assert (annotation.text, annotation.verdict) == ("салам дос", None)
-    assert (annotation.annotator, annotation.lead_time_s) == ("1", 8.25)
-    assert (annotation.created_at, annotation.updated_at) == (TIME, TIME)
+def test_annotators_cannot_tell_why_they_are_asked() -> None:
+    assert to_task_data(TASK, "a", 0.5) == to_task_data(replace(TASK, kind="query"), "a", 0.5)
 
 
-def test_text_may_be_a_bare_string_or_several_lines() -> None:
-    bare = region("transcription") | {"value": {"text": "салам"}}
-    annotations, _ = parse_task(row([bare], [region("transcription", "бир", "эки")]))
-    assert [annotation.text for annotation in annotations] == ["салам", "бир эки"]
+@pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf])
+def test_a_score_that_json_cannot_say_is_left_out(score: float) -> None:
+    data = to_task_data(replace(TASK, acquisition_score=score), "a", 0.5)
+    assert data["acquisition_score"] is None
 
 
-@pytest.mark.parametrize("verdict", ["bad_audio", "other_language"])
-def test_a_verdict_wins_over_the_prefilled_text(verdict: str) -> None:
-    (answer,), _ = parse_task(row([region("transcription", "салам"), region("verdict", verdict)]))
-    assert (answer.text, answer.verdict) == (None, verdict)
-
-
-@pytest.mark.parametrize("result", [[], [region("transcription", "салам")]])
-def test_a_skip_wins_over_all(result: Any) -> None:
-    (answer,), _ = parse_task(row(result, was_cancelled=True))
-    assert (answer.text, answer.verdict) == (None, "skipped")
+def test_the_key_comes_back() -> None:
+    data = json.loads(json.dumps(to_task_data(TASK, "a", 0.5)))
+    assert task_key(data) == TASK.key
+    assert task_key(data | {"round": 0, "copy": LARGEST_NUMBER}) is not None
 
 
 @pytest.mark.parametrize(
-    "result",
-    [[], [region("transcription", "")], [region("transcription", " ")], [region("transcription")]],
-)
-def test_an_empty_text_is_refused(result: Any) -> None:
-    refusal = the_refusal(row(result))
-    assert (refusal.origin, refusal.reason) == ("task 7, annotation 30", "empty_text")
-
-
-def test_an_unknown_verdict_is_refused() -> None:
-    refusal = the_refusal(row([region("verdict", "too_loud"), region("transcription", "салам")]))
-    assert refusal.reason == "unknown_verdict"
-    assert "too_loud" in refusal.detail
-
-
-@pytest.mark.parametrize(
-    ("completed_by", "annotator"), [(4, "4"), ({"id": 4, "email": "x@y"}, "4"), (None, "unknown")]
-)
-def test_the_annotator_comes_in_three_shapes(completed_by: Any, annotator: str) -> None:
-    (answer,), _ = parse_task(row([region("transcription", "а")], completed_by=completed_by))
-    assert answer.annotator == annotator
-
-
-def test_predictions_and_drafts_are_no_answers() -> None:
-    task = row() | {"predictions": [{"result": [region("transcription", "а")]}], "drafts": [{}]}
-    assert parse_task(task) == ([], [])
-
-
-def test_a_bad_answer_does_not_take_the_good_ones_along() -> None:
-    good = [region("transcription", "салам")]
-    annotations, refusals = parse_task(row(good, "no list", good))
-    assert [annotation.id for annotation in annotations] == ["30", "32"]
-    assert [refusal.origin for refusal in refusals] == ["task 7, annotation 31"]
-
-
-@pytest.mark.parametrize(
-    "changes",
+    "data",
     [
-        {"result": None},
-        {"result": ["text"]},
-        {"result": [{}]},
-        {"result": [{"from_name": "transcription", "value": None}]},
-        {"result": [{"from_name": "transcription", "value": {"text": None}}]},
-        {"created_at": None},
-        {"updated_at": "yesterday"},
-        {"updated_at": "2026-01-02T03:04:05"},
-        {"lead_time": "long"},
-        {"completed_by": {}},
+        None,
+        [],
+        "u1",
+        {},
+        {"utterance": "u1", "round": 1},
+        {"utterance": "u1", "copy": 0},
+        {"round": 1, "copy": 0},
+        {"utterance": "", "round": 1, "copy": 0},
+        {"utterance": 5, "round": 1, "copy": 0},
+        {"utterance": ["u1"], "round": 1, "copy": 0},
+        {"utterance": "\ud800", "round": 1, "copy": 0},
+        {"utterance": "u1", "round": "1", "copy": 0},
+        {"utterance": "u1", "round": 1, "copy": "0"},
+        {"utterance": "u1", "round": 1.0, "copy": 0},
+        {"utterance": "u1", "round": True, "copy": 0},
+        {"utterance": "u1", "round": 1, "copy": False},
+        {"utterance": "u1", "round": 1, "copy": None},
+        {"utterance": "u1", "round": -1, "copy": 0},
+        {"utterance": "u1", "round": 1, "copy": -1},
+        {"utterance": "u1", "round": 1, "copy": LARGEST_NUMBER + 1},
     ],
 )
-def test_a_malformed_answer_is_refused(changes: dict[str, Any]) -> None:
-    refusal = the_refusal(row([region("transcription", "а")], **changes))
-    assert refusal.reason == "malformed_annotation"
+def test_the_data_of_others_has_no_key(data: Any) -> None:
+    assert task_key(data) is None
 
 
-@pytest.mark.parametrize("answer", [None, "text", 3, []])
-def test_an_answer_that_is_no_object_is_refused(answer: Any) -> None:
-    refusal = the_refusal(row() | {"annotations": [answer]})
-    assert (refusal.origin, refusal.reason) == ("task 7", "malformed_annotation")
-
-
-@pytest.mark.parametrize(
-    "task", [None, [], {}, {"id": 7}, row() | {"data": None}, row() | {"annotations": 3}]
-)
-def test_a_malformed_task_is_refused(task: Any) -> None:
-    assert the_refusal(task).reason == "malformed_task"
-
-
-def test_an_answered_task_of_somebody_else_is_refused() -> None:
-    task = row([region("transcription", "а")]) | {"data": {"audio": "x"}}
-    assert the_refusal(task).reason == "foreign_task"
-    assert parse_task(task | {"annotations": []}) == ([], [])
+def test_the_interface_fits_the_tasks() -> None:
+    view = ET.fromstring(interface())
+    names = {tag.get("name") for tag in view.iter() if tag.get("name")}
+    assert names >= {AUDIO, TEXT, VERDICT, SHOWN}
+    for tag in view.iter():
+        value = tag.get("value", "")
+        assert not value.startswith("$") or value[1:] in DATA_KEYS
+    ticked = {choice.get("alias") for choice in view.iter("Choice")}
+    assert ticked == TICKED.keys() | {UNSURE}
+    assert set(TICKED.values()) == set(VERDICTS) - {"skipped"}
 
 
 def test_times_sort_as_strings() -> None:
     assert utc("2026-01-02T03:04:05Z") == "2026-01-02T03:04:05.000000Z"
     assert utc("2026-01-02T09:04:05.5+06:00") == "2026-01-02T03:04:05.500000Z"
-    with pytest.raises(ValueError, match="time zone"):
-        utc("2026-01-02T03:04:05")
+    assert utc("0001-01-02T00:00:00Z") < utc("2026-01-02T00:00:00Z")
+
+
+@pytest.mark.parametrize(
+    "time", ["2026-01-02T03:04:05", "yesterday", "", "9999-12-31T23:59:59-10:00"]
+)
+def test_what_is_no_time(time: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        utc(time)
 
 
 def test_an_audio_address_is_quoted() -> None:

@@ -20,8 +20,9 @@ def build_manifest(
     """The manifest of `examples`, mixed as `rule` says.
 
     sources: every source that is known, by name. The manifest's id covers all that its draws
-    depend on but the seed. Raises WorkspaceError when an utterance of an evaluation set is among
-    the examples, ConfigError when the target shares do not fit the sources.
+    depend on but the seed: where qualities are not 1, they and the cap on repeats too. Raises
+    WorkspaceError when an utterance of an evaluation set is among the examples, ConfigError when
+    the target shares do not fit the sources.
     """
     leaked = sorted(row.utterance_id for row in examples if row.utterance_id in evaluation_ids)
     if leaked:
@@ -31,9 +32,19 @@ def build_manifest(
         )
     _check_shares({row.source for row in examples}, sources, rule)
     mixture = mixture_table(examples, sources, rule)
+    graded = {row.source for row in examples if row.quality != 1}
     content = {
-        "examples": sorted([row.utterance_id, row.source, row.text] for row in examples),
-        "mixture": [[row.source, row.weight, row.target_share, row.draws] for row in mixture],
+        "examples": sorted(
+            [row.utterance_id, row.source, row.text, *([row.quality] if row.quality != 1 else [])]
+            for row in examples
+        ),
+        "mixture": [
+            [
+                *(row.source, row.weight, row.target_share, row.draws),
+                *([row.most_repeats] if row.source in graded else []),
+            ]
+            for row in mixture
+        ],
     }
     return Manifest(content_hash(content), examples, mixture)
 

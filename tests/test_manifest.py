@@ -5,7 +5,7 @@ import pytest
 from al_loop.config import MixtureSettings
 from al_loop.errors import ConfigError, WorkspaceError
 from al_loop.manifest import build_manifest
-from al_loop.records import Example, Source
+from al_loop.records import Example, Source, content_hash
 
 RULE = MixtureSettings()
 SOURCES = {
@@ -88,3 +88,48 @@ def test_a_source_without_examples_may_have_a_share_already() -> None:
     rule = MixtureSettings(source_shares={"demo_ky": 0.7, "in_house": 0.3})
     manifest = build_manifest(EXAMPLES[:8], SOURCES, rule, frozenset())
     assert [(row.source, row.draws) for row in manifest.mixture] == [("demo_ky", 4), ("demo_ru", 4)]
+
+
+# -- qualities -------------------------------------------------------------------------------------
+
+
+def graded(quality: float) -> list[Example]:
+    return [replace(EXAMPLES[0], quality=quality), *EXAMPLES[1:]]
+
+
+def test_the_id_covers_qualities_that_are_not_1() -> None:
+    ids = {
+        build_manifest(graded(quality), SOURCES, RULE, frozenset()).id
+        for quality in (1.0, 0.9, 0.8)
+    }
+    assert len(ids) == 3
+    manifest = build_manifest(graded(0.9), SOURCES, RULE, frozenset())
+    assert manifest.id == build_manifest(graded(0.9)[::-1], SOURCES, RULE, frozenset()).id
+
+
+def test_the_id_of_a_manifest_without_qualities_is_what_it_always_was() -> None:
+    manifest = build_manifest(EXAMPLES, SOURCES, RULE, frozenset())
+    assert manifest.id == content_hash(
+        {
+            "examples": sorted([row.utterance_id, row.source, row.text] for row in EXAMPLES),
+            "mixture": [
+                [row.source, row.weight, row.target_share, row.draws] for row in manifest.mixture
+            ],
+        }
+    )
+
+
+def test_the_id_covers_a_cap_that_only_qualities_reach() -> None:
+    rows = [
+        replace(row, quality=(1.0, 0.5, 0.5, 0.1)[number % 4])
+        for number, row in enumerate(EXAMPLES)
+        if row.source != "demo_ru"
+    ]
+    two, three, four = (
+        build_manifest(rows, SOURCES, MixtureSettings(max_repeats=most), frozenset())
+        for most in (2, 3, 4)
+    )
+    # 6 draws of in_house by 10 : 5 : 5 : 1 are 2.9 of the best
+    assert [part.mixture[1].draws for part in (two, three, four)] == [6, 6, 6]
+    assert [part.mixture[1].most_repeats for part in (two, three, four)] == [2, 3, 3]
+    assert two.id != three.id == four.id

@@ -1,12 +1,21 @@
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from al_loop.config import MixtureSettings, load_settings
-from al_loop.mixture import capped, draw_epoch, mixture_table, quotas, target_shares
+from al_loop.mixture import (
+    capped,
+    draw_epoch,
+    expected_draws,
+    mixture_table,
+    quotas,
+    systematic,
+    target_shares,
+)
 from al_loop.records import Example, Manifest, MixtureRow, Source
 
 HOMEWORK = Path(__file__).parent.parent / "docs" / "examples" / "homework.toml"
@@ -136,6 +145,159 @@ def test_the_same_seed_gives_the_same_draws() -> None:
     manifest = mixed(SMALL, weighted(SMALL), PSEUDO_EPOCH)
     first, second, other = (draw_epoch(manifest, np.random.default_rng(seed)) for seed in (4, 4, 5))
     assert first == second != other
+
+
+# -- qualities ---------------------------------------------------------------------------------
+
+
+def graded(
+    sizes: Mapping[str, int],
+    rule: MixtureSettings,
+    quality: Sequence[float],
+    source: str = "in_house",
+    weight: float = 3.0,
+) -> Manifest:
+    """Examples of `source` get these qualities, over and over; the others have 1."""
+    rows = examples(sizes)
+    own = [place for place, row in enumerate(rows) if row.source == source]
+    for number, place in enumerate(own):
+        rows[place] = replace(rows[place], quality=quality[number % len(quality)])
+    sources = catalogue(sizes, **{source: weight})
+    return Manifest("", rows, mixture_table(rows, sources, rule))
+
+
+def times(manifest: Manifest, seed: int) -> Counter[str]:
+    return Counter(row.utterance_id for row in draw_epoch(manifest, np.random.default_rng(seed)))
+
+
+@pytest.mark.parametrize("quality", [1.0, 0.8])
+@pytest.mark.parametrize("rule", [PSEUDO_EPOCH, EPOCH], ids=lambda rule: rule.policy)
+def test_equal_qualities_change_no_draw(rule: MixtureSettings, quality: float) -> None:
+    sizes = {"demo_ky": 10, "in_house": 7}
+    plain, equal = (
+        mixed(sizes, catalogue(sizes, in_house=3.0), rule),
+        graded(sizes, rule, [quality]),
+    )
+    assert plain.mixture == equal.mixture
+    rng = np.random.default_rng(5)
+    drawn: list[str] = []
+    for part in plain.mixture:  # what every round and simulation has drawn so far
+        names = [row.utterance_id for row in plain.examples if row.source == part.source]
+        whole, rest = divmod(part.draws, len(names))
+        drawn += names * whole
+        drawn += [names[place] for place in rng.permutation(len(names))[:rest]]
+    drawn = [drawn[place] for place in rng.permutation(len(drawn))]
+    for manifest in (plain, equal):
+        found = draw_epoch(manifest, np.random.default_rng(5))
+        assert [row.utterance_id for row in found] == drawn
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_an_example_is_drawn_as_its_quality_says_give_or_take_one(seed: int) -> None:
+    sizes = {"demo_ky": 40, "in_house": 20}
+    manifest = graded(sizes, UNCAPPED, [1.0, 0.9, 0.8, 0.4, 0.1])
+    part = by_name(manifest)["in_house"]
+    counts = times(manifest, seed)
+    total = sum(row.quality for row in manifest.examples if row.source == "in_house")
+    for row in manifest.examples:
+        if row.source == "in_house":
+            assert abs(counts[row.utterance_id] - part.draws * row.quality / total) < 1
+    assert sum(counts[f"in_house-{number}"] for number in range(20)) == part.draws
+    assert max(counts[f"in_house-{number}"] for number in range(20)) <= part.most_repeats
+
+
+def test_over_many_epochs_draws_are_proportional_to_quality() -> None:
+    sizes = {"demo_ky": 12, "in_house": 6}
+    manifest = graded(sizes, PSEUDO_EPOCH, [1.0, 0.6, 0.2])
+    draws = by_name(manifest)["in_house"].draws
+    epochs = 1000
+    counts = sum((times(manifest, seed) for seed in range(epochs)), Counter())
+    for number in range(6):
+        quality = (1.0, 0.6, 0.2)[number % 3]
+        expected = draws * quality / 3.6
+        # a count is the number below or above: its variance is a quarter at most
+        assert abs(counts[f"in_house-{number}"] / epochs - expected) < 5 * 0.5 / epochs**0.5
+
+
+def test_qualities_do_not_move_draws_between_sources() -> None:
+    sizes = {"demo_ky": 40, "in_house": 20}
+    plain, low = graded(sizes, PSEUDO_EPOCH, [1.0]), graded(sizes, PSEUDO_EPOCH, [0.2, 0.1])
+    assert [row.draws for row in plain.mixture] == [row.draws for row in low.mixture]
+    # nor does one source's change what another one's examples get
+    for name in range(40):
+        assert times(low, 1)[f"demo_ky-{name}"] <= 1
+
+
+@pytest.mark.parametrize("max_repeats", [2, 3, 4])
+@pytest.mark.parametrize("seed", range(5))
+def test_no_quality_lifts_an_example_over_the_cap(max_repeats: int, seed: int) -> None:
+    rule = MixtureSettings(max_repeats=max_repeats)
+    manifest = graded({"demo_ky": 60, "in_house": 10}, rule, [1.0, 0.1], weight=30.0)
+    part = by_name(manifest)["in_house"]
+    assert part.draws == 10 * max_repeats  # so that every example must take all it may
+    assert part.most_repeats == max_repeats
+    assert {times(manifest, seed)[f"in_house-{n}"] for n in range(10)} == {max_repeats}
+    manifest = graded({"demo_ky": 60, "in_house": 10}, rule, [1.0, 0.1], weight=2.5)
+    counts = times(manifest, seed)
+    assert max(counts[f"in_house-{number}"] for number in range(10)) <= max_repeats
+
+
+@pytest.mark.parametrize("sizes", [SMALL, DEMO, DEMO_PARTS, {"in_house": 9}])
+@pytest.mark.parametrize("seed", range(5))
+def test_an_epoch_draws_every_example_whatever_its_quality(
+    sizes: dict[str, int], seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    rows = [replace(row, quality=float(rng.choice([1, 0.5, 0.1]))) for row in examples(sizes)]
+    manifest = Manifest("", rows, mixture_table(rows, weighted(sizes), EPOCH))
+    counts = times(manifest, seed)
+    assert set(counts) == {row.utterance_id for row in rows}
+    for part in manifest.mixture:
+        own = [counts[row.utterance_id] for row in rows if row.source == part.source]
+        assert sum(own) == part.draws
+        assert max(own) <= part.most_repeats
+
+
+def test_beyond_the_first_time_an_epoch_draws_by_quality() -> None:
+    sizes = {"demo_ky": 100, "in_house": 10}
+    manifest = graded(sizes, EPOCH, [1.0, 0.1], weight=5.0)
+    assert by_name(manifest)["in_house"].draws == 50
+    counts = times(manifest, 0)
+    # five with 1 and five with 0.1 in 50 draws: 9 each for the good, 1 for the others
+    assert [counts[f"in_house-{number}"] for number in range(4)] == [9, 1, 9, 1]
+
+
+def test_a_source_that_is_not_drawn_needs_no_quality() -> None:
+    sizes = {"demo_ky": 200, "in_house": 2}
+    rule = MixtureSettings(source_shares={"in_house": 0.0001})
+    manifest = graded(sizes, rule, [1.0, 0.5])
+    assert by_name(manifest)["in_house"].draws == by_name(manifest)["in_house"].most_repeats == 0
+    assert len(draw_epoch(manifest, np.random.default_rng(0))) == 202
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_expected_draws_sum_up_and_keep_their_limits(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    quality = rng.choice([1.0, 0.8, 0.33, 0.1, 0.05], 50)
+    least, most = [(0, 4), (1, 4), (1, 1000), (0, 1)][seed % 4]
+    draws = int(rng.integers(50 * least, min(50 * most, 400) + 1))
+    expected = expected_draws(quality, draws, least, most)
+    assert expected.sum() == pytest.approx(draws)
+    assert expected.min() >= least
+    assert expected.max() <= most
+    between = (expected > least + 1e-9) & (expected < most - 1e-9)
+    levels = (expected / quality)[between]
+    assert np.ptp(levels) < 1e-6 if len(levels) else True
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_systematic_counts_are_next_to_their_expectations(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    expected = rng.dirichlet(np.ones(30)) * 47
+    counts = systematic(expected, rng)
+    assert counts.sum() == 47
+    assert (np.abs(counts - expected) < 1).all()
+    assert systematic(np.array([2.0, 0.0, 3.0]), rng).tolist() == [2, 0, 3]
 
 
 # -- the cap -----------------------------------------------------------------------------------

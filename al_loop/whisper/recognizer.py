@@ -16,8 +16,8 @@ from transformers import WhisperConfig
 from transformers.utils import logging as transformers_logging
 
 from al_loop.config import ModelSettings, TrainSettings
-from al_loop.errors import ConfigError
-from al_loop.records import Alternatives, Doubt, Example, Profile, Utterance
+from al_loop.errors import ConfigError, ModelError
+from al_loop.records import Alternatives, Doubt, Example, Profile, Utterance, WordConfidence
 from al_loop.whisper.augment import Augmentation, draw_augmentation
 from al_loop.whisper.backend import choose_backend
 from al_loop.whisper.batches import AS_RECORDED, Clip
@@ -35,6 +35,7 @@ from al_loop.whisper.optimiser import autocast_dtype
 from al_loop.whisper.precision import shorten
 from al_loop.whisper.profile import profile
 from al_loop.whisper.statistics import Decoded
+from al_loop.whisper.words import word_confidences
 
 STEPS_AT_ONCE = 4
 """Distributions of a step that are in memory at once where torch decodes."""
@@ -82,7 +83,13 @@ class WhisperRecognizer:
         checkpoint: the folder of what will hear them, which says how large it is. texts: how many
         a clip is given at once.
         """
-        config = WhisperConfig.from_pretrained(self.root / checkpoint)
+        folder = self.root / checkpoint
+        if not folder.is_dir():
+            raise ModelError(
+                f"{folder}: the checkpoint's weights are not there; bring that folder back, or put "
+                "another checkpoint in use with `al-loop rollback` or `al-loop promote`"
+            )
+        config = WhisperConfig.from_pretrained(folder)
         budget = MIB * self.settings.memory_mb / self.backend.decodes_at_once
         kept = None if self.backend.is_ctranslate2 else STEPS_AT_ONCE
         grouped: dict[float, list[Utterance]] = {}
@@ -139,6 +146,16 @@ class WhisperRecognizer:
         whisper = self._load(checkpoint)
         opine = opinions(whisper, doubt)
         return lambda block: opine(self._batch(whisper, block))
+
+    def confider(
+        self, checkpoint: str, texts: Mapping[str, str]
+    ) -> Callable[[Sequence[Utterance]], list[WordConfidence]]:
+        """A function that says of one block how sure the checkpoint is of each word of `texts`.
+
+        texts: by utterance id, of all that comes.
+        """
+        whisper = self._load(checkpoint)
+        return lambda block: word_confidences(whisper, self._batch(whisper, block), texts)
 
     def train(
         self,

@@ -22,7 +22,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from filelock import FileLock
 from platformdirs import user_cache_path, user_data_path
 
 from al_loop.errors import AlLoopError, OracleRefused, OracleUnavailable
+from labeling.addresses import HOST, forbidden_subnets
 from labeling.install import ensure_label_studio, tail
 from labeling.session import Session
 
@@ -131,6 +133,17 @@ class EmbeddedServer:
                     self._sleep(POLL_S)
         raise AlLoopError(f"Label Studio (process {pid}) does not end; see {self._log}")
 
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """While it does not run, and nobody starts it. Raises OracleRefused when it runs."""
+        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with self._exclusive():
+            if self._is_alive():
+                raise OracleRefused(
+                    f"Label Studio runs at {self._url()}; stop it with `al-loop labelstudio down`"
+                )
+            yield
+
     def link_audio(self, workspace_id: str, audio_dir: Path) -> Path:
         """Let the server reach a workspace's audio; returns the folder as the server knows it.
 
@@ -193,6 +206,9 @@ class EmbeddedServer:
             "COLLECT_ANALYTICS": "false",
             "LOCAL_FILES_SERVING_ENABLED": "true",
             "LOCAL_FILES_DOCUMENT_ROOT": str(self.files),
+            # its own list of what it must not call has the one address that webhooks lead to
+            "USE_DEFAULT_BANNED_SUBNETS": "false",
+            "USER_ADDITIONAL_BANNED_SUBNETS": ",".join(forbidden_subnets(HOST)),
         }
         return (
             ours

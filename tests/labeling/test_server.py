@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from al_loop.errors import AlLoopError, OracleRefused, OracleUnavailable
+from labeling.addresses import HOST, forbidden_subnets
 from labeling.install import VERSION, ensure_label_studio
 from labeling.server import EmbeddedServer
 
@@ -107,6 +108,26 @@ def test_secrets_are_in_a_private_file_and_in_no_argument(
     assert "DEBUG" not in environment
     for secret in (login["token"], login["password"]):
         assert secret not in str(arguments)
+
+
+def test_of_private_addresses_the_server_may_call_one(server: EmbeddedServer) -> None:
+    server.up()
+    _, environment = json.loads((server.home / "seen.json").read_text())
+    assert environment["LABEL_STUDIO_USE_DEFAULT_BANNED_SUBNETS"] == "false"
+    subnets = environment["LABEL_STUDIO_USER_ADDITIONAL_BANNED_SUBNETS"].split(",")
+    assert subnets == forbidden_subnets(HOST)
+
+
+def test_while_it_is_stopped_nobody_starts_it(server: EmbeddedServer) -> None:
+    with server.stopped():
+        starting = threading.Thread(target=server.up)
+        starting.start()
+        starting.join(0.3)
+        assert server.status() is None
+    starting.join()
+    assert server.status() is not None
+    with pytest.raises(OracleRefused, match="labelstudio down"), server.stopped():
+        pass
 
 
 def test_a_stale_process_id_never_kills_a_stranger(server: EmbeddedServer) -> None:

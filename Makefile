@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := demo
 
-.PHONY: setup demo test unit lint docs bench bench-train bench-selection bench-acquisition bench-catalogue ui clean
+.PHONY: setup demo test unit lint docs bench bench-train bench-selection bench-acquisition bench-catalogue bench-labelstudio ui clean
 
 setup: $(STAMP)
 
@@ -56,6 +56,9 @@ bench-acquisition: setup
 
 bench-catalogue: setup
 	$(BIN)/python -m benchmarks.catalogue
+
+bench-labelstudio: setup
+	$(BIN)/python -m benchmarks.labelstudio
 
 ui: setup
 	$(BIN)/al-loop --workspace $(DEMO) ui

@@ -24,6 +24,7 @@ from al_loop.records import (
     Selection,
     SilenceEvaluation,
     Source,
+    TaskKey,
 )
 from benchmarks.catalogue_manifests import blocks
 from benchmarks.scored import (
@@ -33,8 +34,10 @@ from benchmarks.scored import (
     SEED,
     WORD,
     Row,
+    answer,
     ask,
     open_rounds,
+    put_batch,
 )
 from storage.store import Store
 
@@ -105,11 +108,13 @@ def _record_rounds(store: Store, settings: Settings) -> None:
             rates = [_evaluation(name, language, wer) for name, language in sets.items()]
             store.put_evaluations(number, checkpoint_id, rates, SilenceEvaluation(24, 1))
         store.decide(number, False, "rejected: ky lost more than promote.margin")
-    answers = store.answers(settings.embedding.encoder)
+    longest_s = settings.labels.longest_answer_s
+    answers = store.answers(settings.embedding.encoder, longest_s)
+    points = store.curve_points(longest_s)
     for number in range(1, ROUNDS + 1):
         rng = np.random.default_rng(SEED)
         rule = settings.evaluate.bootstrap_samples, settings.select.budget_s
-        report = round_report(answers, number, store.curve_points(), "ky", rng, *rule)
+        report = round_report(answers, number, points, "ky", rng, *rule)
         predictor = fit(answers, settings.select.fallback, rng)
         store.put_report(number, report | {"predictor": predictor and dict(predictor.quality)})
 
@@ -125,10 +130,9 @@ def _wait_for_annotators(store: Store, waiting: Sequence[Row], gated: Sequence[G
     choices = [Choice(row.utterance.id, rank, 1.0, "acquired") for rank, row in enumerate(waiting)]
     facts = {"acquisition": "predicted_wer", "limits": LIMITS, "reason": "it orders answers better"}
     with store.finishing(number, "select", "pull"):
-        store.put_selection(number, Selection(choices, gated, facts))
-    answered = [choice.utterance_id for choice in choices[::2]]
-    store.take_annotations(
-        [Annotation("2", "2", id_, "annotator-1", WORD, None, 9.0, TIME, TIME) for id_ in answered],
-        [],
-        None,
+        put_batch(store, number, Selection(choices, gated, facts))
+    answered = [TaskKey(choice.utterance_id, number, 0) for choice in choices[::2]]
+    answer(
+        store,
+        [Annotation("2", "2", key, "annotator-1", WORD, None, 9.0, TIME, TIME) for key in answered],
     )

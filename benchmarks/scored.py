@@ -18,9 +18,14 @@ from al_loop.records import (
     Choice,
     Hypothesis,
     Label,
+    Place,
+    PlannedTask,
     Profile,
+    Pulled,
+    PulledTask,
     Selection,
     Source,
+    TaskKey,
     Utterance,
 )
 from storage.store import Store
@@ -140,8 +145,8 @@ def ask(store: Store, rows: Sequence[Row]) -> None:
             Choice(row.utterance.id, rank, 1.0, "control" if rank % 10 == 0 else "acquired")
             for rank, row in enumerate(batch)
         ]
-        store.put_selection(number + 1, Selection(choices, [], {}))
-    for row in rows:
+        put_batch(store, number + 1, Selection(choices, [], {}))
+    for place, row in enumerate(rows):
         id_ = row.utterance.id
         text = verdict = None
         if row.hypothesis is None or row.hypothesis.compression_ratio > LOOPS:
@@ -151,8 +156,35 @@ def ask(store: Store, rows: Sequence[Row]) -> None:
             text = " ".join(["башка"] * row.wrong_words + heard[row.wrong_words :])
         seconds = 5 + 2 * row.utterance.duration_s + 3 * row.wrong_words
         annotations.append(
-            Annotation("1", "1", id_, "annotator-1", text, verdict, seconds, time, time)
+            Annotation(
+                "1",
+                "1",
+                TaskKey(id_, place % ROUNDS + 1, 0),
+                "annotator-1",
+                text,
+                verdict,
+                seconds,
+                time,
+                time,
+            )
         )
         labels.append(Label(id_, text, verdict, ["1"]))
-    store.take_annotations(annotations, [], None)
+    answer(store, annotations)
     store.put_labels(labels)
+
+
+def put_batch(store: Store, number: int, selection: Selection) -> None:
+    """A round's query batch, and the tasks that ask about it."""
+    store.put_selection(number, selection)
+    store.add_tasks(
+        PlannedTask(TaskKey(row.utterance_id, number, 0), "query", row.rank)
+        for row in selection.choices
+    )
+
+
+def answer(store: Store, annotations: Sequence[Annotation]) -> None:
+    """As a pull takes them in."""
+    place = Place("2026-01-01T00:00:00.000000Z", 1)
+    store.put_place("all", place)
+    tasks = [PulledTask(row.task_id, row.key, row.updated_at, [row]) for row in annotations]
+    store.take(place, Pulled(tasks, (), None))

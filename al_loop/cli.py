@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from al_loop.commands import annotators, backup, doctor, evalset, labelstudio, transfer
 from al_loop.config import load_settings
 from al_loop.errors import AlLoopError, WorkspaceError
 from al_loop.records import SOURCE_KINDS, SPLITS, STAGES
@@ -37,7 +38,6 @@ from storage.workspace import Workspace
 if TYPE_CHECKING:
     from al_loop.config import Settings
     from al_loop.records import Hypothesis
-    from labeling.server import Running
     from labeling.session import Session
     from storage.queries import Reader
 
@@ -405,15 +405,16 @@ def replay(folder: Path, until: Any) -> None:
 def _advance_replay(folder: Path, until: Any) -> None:
     from al_loop.engine.local import LocalEngine
     from al_loop.round import Loop
+    from al_loop.simulation.oracle import ReferenceJudge
     from al_loop.simulation.replay import reference_oracle
     from al_loop.simulation.replay import replay as advance
     from al_loop.whisper.recognizer import WhisperRecognizer
-    from labeling.quality import settle
 
     root, settings, store = open_workspace(folder)
     recognizer = cache(lambda: WhisperRecognizer(root.root, settings.model))
     oracle = partial(reference_oracle, root.root, settings.model.language)
-    loop = Loop(settings, store, LocalEngine(), recognizer, oracle, settle, click.echo)
+    judge = ReferenceJudge()
+    loop = Loop(settings, store, LocalEngine(), recognizer, oracle, judge, click.echo)
     advance(loop, root.root, until)
 
 
@@ -604,45 +605,18 @@ def ui(workspace: Path, port: int) -> None:
     sys.exit(subprocess.run(command, env=environment, check=False).returncode)
 
 
-# -- Label Studio --------------------------------------------------------------------------------
+# -- beside the loop -----------------------------------------------------------------------------
 
-
-@main.group()
-def labelstudio() -> None:
-    """The Label Studio server of this machine, shared by all workspaces."""
-
-
-@labelstudio.command()
-def up() -> None:
-    """Install Label Studio if need be, start it on loopback, wait until it answers."""
-    from labeling.server import EmbeddedServer
-
-    _show(EmbeddedServer().up(click.echo))
-
-
-@labelstudio.command()
-def down() -> None:
-    """Stop it; what was labelled stays."""
-    from labeling.server import EmbeddedServer
-
-    click.echo("stopped" if EmbeddedServer().down() else "it was not running")
-
-
-@labelstudio.command(name="status")
-def labelstudio_status() -> None:
-    """Whether it runs, and where."""
-    from labeling.server import EmbeddedServer
-
-    running = EmbeddedServer().status()
-    if running is None:
-        click.echo("not running; `al-loop labelstudio up` starts it")
-    else:
-        _show(running)
-
-
-def _show(running: Running) -> None:
-    click.echo(f"Label Studio: {running.url}")
-    click.echo(f"user {running.username}, password in {running.password_file}")
+for command in (
+    labelstudio.labelstudio,
+    annotators.annotators,
+    evalset.evalset,
+    doctor.doctor,
+    transfer.export_labels,
+    backup.backup,
+    backup.restore,
+):
+    main.add_command(command)
 
 
 # -- the demo ------------------------------------------------------------------------------------
@@ -658,9 +632,8 @@ def demo(folder: Path, rounds: int) -> None:
 
     def connect() -> tuple[Session, int]:
         root, settings, store = open_workspace(folder)
-        connect_oracle(root, settings, store)
-        assert store.project_id is not None
-        return connect_label_studio(settings), store.project_id
+        place = connect_oracle(root, settings, store).place("all")
+        return connect_label_studio(settings), place.project_id
 
     def read() -> Reader:
         return Reader(Workspace.open(folder))

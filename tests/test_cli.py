@@ -26,14 +26,16 @@ from filelock import FileLock
 from al_loop.cli import main
 from al_loop.config import TOKEN_VARIABLE, load_settings
 from al_loop.errors import AlLoopError, WorkspaceError
+from al_loop.records import Place
 from al_loop.wiring import weights
+from labeling.page import interface
 from storage.store import Store
 from storage.workspace import Workspace
 
 from .fakes import World, make_world
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
-MADE_AT = "2026-01-01T00:00:00Z"
+MADE_AT = "2026-01-01T00:00:00.000000Z"
 HEAVY = {"torch", "transformers", "datasets", "label_studio_sdk", "streamlit", "ray"}
 
 MakeClip = Callable[..., Path]
@@ -46,8 +48,9 @@ class LabelStudio(ThreadingHTTPServer):
 
     def __init__(self, workspace_id: str) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.description = f"al_loop workspace {workspace_id}"
+        self.description = f"al_loop workspace {workspace_id}, all"
         self.requests: list[str] = []
+        self.tasks: list[dict[str, object]] = []
 
     @property
     def url(self) -> str:
@@ -66,11 +69,12 @@ class Handler(BaseHTTPRequestHandler):
             project = {"id": 1, "description": self.server.description}
             self._send(200, {"results": [project], "next": None})
         elif page.path == "/api/projects/1/":
-            self._send(200, {"created_at": MADE_AT})
+            overlap = {"maximum_annotations": 2, "overlap_cohort_percentage": 10}
+            self._send(200, {"created_at": MADE_AT, "label_config": interface()} | overlap)
         elif parse_qs(page.query)["include"] == ["updated_at"]:
             self._send(200, {"total": 1, "tasks": [{"updated_at": "2026-01-01T00:00:00Z"}]})
         else:
-            self._send(200, {"total": 0, "tasks": []})
+            self._send(200, {"total": len(self.server.tasks), "tasks": self.server.tasks})
 
     def _send(self, status: int, body: object) -> None:
         self.send_response(status)
@@ -105,8 +109,14 @@ def label_studio(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Labe
     with LabelStudio(world.store.workspace_id) as server:
         Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         configure(world.store.workspace, f'[label_studio]\nurl = "{server.url}"')
-        world.store.set_project(f"{server.url}, project made {MADE_AT}", 1)
-        world.store.mark_pushed(world.oracle.tasks)
+        place = Place(MADE_AT, 1)
+        world.store.put_place("all", place)
+        world.store.mark_pushed(place, world.oracle.tasks)
+        server.tasks = [
+            {"id": int(task_id), "data": key._asdict() | {"utterance": key.utterance_id}}
+            | {"annotations": [], "updated_at": "2026-01-01T00:00:00Z"}
+            for key, task_id in world.oracle.tasks.items()
+        ]
         yield server
         server.shutdown()
 
@@ -247,6 +257,8 @@ def test_the_status_of_a_failure_is_five_lines_whatever_was_said(store: Store) -
 
 
 def test_a_waiting_round_has_nothing_to_mail(label_studio: LabelStudio, world: World) -> None:
+    run(world.store.workspace, "round")  # looks for deleted tasks too, as it does once an hour
+    label_studio.requests.clear()
     result = run(world.store.workspace, "round")
     assert (result.exit_code, result.output) == (0, "")
     assert label_studio.requests == [

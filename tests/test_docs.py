@@ -1,4 +1,4 @@
-"""The README names every command, and names none that does not exist."""
+"""The README names every command, and neither it nor the guides name one that does not exist."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from al_loop.cli import main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+GUIDES = [README, (ROOT / "docs" / "labelling.md").read_text(encoding="utf-8")]
 TARGETS = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
 
 
@@ -31,7 +32,8 @@ COMMANDS = dict(commands(main))
 
 
 def code_lines() -> list[str]:
-    blocks = re.findall(r"^```(?:sh|cron|ini)\n(.*?)^```", README, re.M | re.S)
+    pattern = re.compile(r"^```(?:sh|cron|ini)\n(.*?)^```", re.M | re.S)
+    blocks = [block for guide in GUIDES for block in pattern.findall(guide)]
     return [line for block in blocks for line in block.splitlines() if "al-loop " in line]
 
 
@@ -42,10 +44,10 @@ def test_every_command_is_in_the_readme(name: str) -> None:
 
 @pytest.mark.parametrize("line", code_lines())
 def test_every_command_line_of_the_readme_is_one(line: str) -> None:
-    words = shlex.split(line[line.index("al-loop ") :])[1:]
+    words = shlex.split(line[line.index("al-loop ") :], comments=True)[1:]
     if words[0] == "-w":
         words = words[2:]
-    name = " ".join(words[:2]) if words[0] == "labelstudio" else words[0]
+    name = next(name for name in (words[0], " ".join(words[:2])) if name in COMMANDS)
     rest = words[len(name.split()) :]
     COMMANDS[name].make_context(name, rest)  # raises on an unknown option or a missing argument
 
@@ -59,5 +61,5 @@ def test_every_make_target_of_the_readme_exists() -> None:
 
 
 def test_links_and_pictures_lead_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", README):
         assert (ROOT / target).exists(), target

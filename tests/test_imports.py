@@ -29,10 +29,19 @@ ROOMS = {
     "al_loop.config_file": "al_loop.config tomli_w",
     "al_loop.ports": "al_loop.config",
     "al_loop.listening": "al_loop.ports",
+    "al_loop.asking": "al_loop.asking_plan al_loop.config al_loop.listening al_loop.ports "
+    "al_loop.showing numpy",
+    "al_loop.asking_plan": "al_loop.metrics al_loop.text numpy",
+    "al_loop.showing": "al_loop.asking_plan al_loop.listening al_loop.ports numpy",
+    "al_loop.evalset": "al_loop.ports al_loop.text numpy",
+    "al_loop.rover": "",
+    "al_loop.exports": "al_loop.audio datasets pyarrow",
+    "al_loop.doctor": "al_loop labeling storage httpx",
+    "al_loop.commands": "al_loop labeling storage click filelock numpy tqdm",
     "al_loop.rescoring": "al_loop.acquisition al_loop.config al_loop.listening al_loop.ports numpy",
-    "al_loop.round": "al_loop.config al_loop.ports al_loop.acquisition al_loop.manifest "
-    "al_loop.mixture al_loop.evaluation al_loop.evidence al_loop.leakage al_loop.listening "
-    "al_loop.promotion al_loop.rescoring numpy",
+    "al_loop.round": "al_loop.acquisition al_loop.asking al_loop.config al_loop.ports "
+    "al_loop.manifest al_loop.mixture al_loop.evaluation al_loop.evidence al_loop.leakage "
+    "al_loop.listening al_loop.promotion al_loop.rescoring numpy",
     "al_loop.acquisition": "al_loop.acquisition al_loop.config al_loop.metrics al_loop.text jiwer "
     "numpy scipy sklearn threadpoolctl",
     "al_loop.evidence": "al_loop.evidence_lines al_loop.evidence_sums al_loop.metrics "
@@ -68,7 +77,8 @@ ROOMS = {
     "al_loop.wiring": "al_loop labeling storage filelock",
     "al_loop.cli": "al_loop labeling storage click filelock numpy tqdm",
     "al_loop.__main__": "al_loop.cli",
-    "labeling": "labeling httpx filelock platformdirs label_studio_sdk",
+    "labeling": "labeling al_loop.metrics al_loop.rover al_loop.text httpx filelock platformdirs "
+    "label_studio_sdk jiwer numpy boto3 botocore",
     "storage": "storage numpy sqlite_utils",
     "ui": "ui al_loop.config al_loop.evidence_lines al_loop.report storage.queries "
     "storage.workspace streamlit pandas altair",
@@ -80,6 +90,7 @@ FOR_TYPES = {
     "al_loop.report": "al_loop.config storage.queries",
     "al_loop.model_card": "storage.queries",
     "al_loop.demo": "storage.queries",
+    "labeling": "al_loop.config",
 }
 """What a room may name besides, where only a type checker looks."""
 HEAVY = {"torch", "transformers", "datasets", "streamlit", "label_studio_sdk", "ray"}

@@ -23,10 +23,15 @@ from al_loop.records import (
     Leak,
     Manifest,
     MixtureRow,
+    Place,
+    PlannedTask,
+    Pulled,
+    PulledTask,
     Selection,
     SilenceEvaluation,
     Source,
     Stage,
+    TaskKey,
     Utterance,
 )
 from al_loop.report import round_lines, status_lines
@@ -73,12 +78,15 @@ def start_round(store: Store, number: int, stage: Stage = "merge") -> None:
     store.add([Utterance(key, key, f"audio/{key}", 60.0, "pool", "ky", "pool") for key in ids], [])
     choices = [Choice(key, rank, 1.0, "acquired") for rank, key in enumerate(ids)]
     store.put_selection(number, Selection(choices, [], {}))
+    keys = [TaskKey(key, number, 0) for key in ids]
+    store.add_tasks(PlannedTask(key, "query", rank) for rank, key in enumerate(keys))
     at = f"2026-01-0{number}T00:00:00+00:00"
     answers = [
-        Annotation(f"a{ids[0]}", "1", ids[0], "annotator-1", "салам", None, 9.0, at, at),
-        Annotation(f"a{ids[1]}", "2", ids[1], "annotator-1", None, "skipped", 3.0, at, at),
+        Annotation(f"a{ids[0]}", "1", keys[0], "annotator-1", "салам", None, 9.0, at, at),
+        Annotation(f"a{ids[1]}", "2", keys[1], "annotator-1", None, "skipped", 3.0, at, at),
     ]
-    store.take_annotations(answers, [], None)
+    tasks = [PulledTask(row.task_id, row.key, at, [row]) for row in answers]
+    store.take(Place("http://label.studio.test", 1), Pulled(tasks, (), None))
 
 
 def record_round(

@@ -7,16 +7,20 @@ answers are worth is the judge's to say.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from al_loop.config import Settings
-from al_loop.errors import AlLoopError
+from al_loop.errors import AlLoopError, OracleRefused
 from al_loop.listening import Listening
 from al_loop.ports import Judge, Oracle, Store
 from al_loop.records import (
+    EVALUATION_PROJECT,
+    EVALUATION_ROUND,
+    MAIN_PROJECT,
     Choice,
     Place,
     PlannedTask,
@@ -30,18 +34,17 @@ from al_loop.showing import Showing
 if TYPE_CHECKING:
     import numpy as np
 
-ALL, EVALUATION = "all", "evaluation"
-"""Names of projects; see `project_name`."""
-EVALUATION_ROUND = 0
-"""The round that evaluation sets are asked in: no other task is."""
+LOG = logging.getLogger("al_loop")
 SWEEP_EVERY = timedelta(hours=1)
+OF_A_ROUND = "round "
+"""Before the number, in the name of a round's own project."""
 
 
 def project_name(key: TaskKey, projects: str) -> str:
     """The name of the project that a task belongs to. projects: as the setting says."""
     if key.round == EVALUATION_ROUND:
-        return EVALUATION
-    return ALL if projects == "one" else f"round {key.round}"
+        return EVALUATION_PROJECT
+    return MAIN_PROJECT if projects == "one" else f"{OF_A_ROUND}{key.round}"
 
 
 class Asking:
@@ -112,7 +115,7 @@ class Asking:
         last, drawn = self.store.last_round(), self.store.being_drawn()
         cases = {case.utterance.id: case for case in self.store.cases()}
         asked = self.store.unanswered_reasons()
-        wanted: dict[int, list[PlannedTask]] = {}
+        wanted: dict[int, list[PlannedTask]] = {}  # by round
         for row in self.judge.follow_ups(list(cases.values())):
             blank = row.utterance_id in drawn
             in_pool = cases[row.utterance_id].utterance.split == "pool" and last is not None
@@ -122,11 +125,10 @@ class Asking:
             number = EVALUATION_ROUND if blank or last is None else last.number
             text = "" if blank else row.hypothesis
             key = TaskKey(row.utterance_id, number, 0)
-            planned = PlannedTask(key, row.kind, 0, row.reason, text)
-            wanted.setdefault(number, []).append(planned)
-        for number, rows in wanted.items():
-            self.store.add_tasks(self._behind(number, rows))
-        return sum(map(len, wanted.values()))
+            wanted.setdefault(number, []).append(PlannedTask(key, row.kind, 0, row.reason, text))
+        planned = [row for number, rows in wanted.items() for row in self._behind(number, rows)]
+        self.store.plan_follow_ups(planned)
+        return len(planned)
 
     def _behind(self, number: int, planned: Sequence[PlannedTask]) -> list[PlannedTask]:
         """These tasks as further ones of their utterances, behind all others of the round."""
@@ -142,13 +144,16 @@ class Asking:
     def top_up(self, current: Round, choose: Callable[[], Selection]) -> None:
         """Have annotators asked enough to be busy while the model trains, once a round.
 
-        choose: what else the round would ask about. No failure here keeps the model from training.
+        choose: what else the round would ask about. No failure here keeps the model from training,
+        whatever it is: what happened is said and logged.
         """
         try:
             self._choose_more(current, choose)
             self.push_missing()
-        except AlLoopError as exc:
-            self.say(f"  annotators may run out of tasks: {exc}")
+        except Exception as exc:
+            LOG.exception("the top-up of round %d failed", current.number)
+            message = str(exc) if isinstance(exc, AlLoopError) else repr(exc)
+            self.say(f"  annotators may run out of tasks: {message}")
 
     def _choose_more(self, current: Round, choose: Callable[[], Selection]) -> None:
         number, store = current.number, self.store
@@ -189,24 +194,45 @@ class Asking:
     def pull(self, thorough: bool = False) -> int:
         """Take what annotators did since the last pull; returns how many answers changed.
 
-        At most hourly it also looks for tasks that are gone. A project in which nothing waits for
-        an answer is read as rarely, unless it is the newest. thorough: all of it, whatever the
-        clock says.
+        At most hourly it also looks for tasks that are gone. A project of a round that is not the
+        newest is read as rarely, and so is any other in which nothing waits for an answer, unless
+        it was found last. thorough: all of it, whatever the clock says. Raises what the oracle
+        raised; a project that it refuses keeps no other from being read.
         """
-        changed = 0
+        changed, refused = 0, list[OracleRefused]()
         places = self.store.places()
-        newest = next(reversed(places), None)
+        often = self._read_often(places)
         for name, known in places.items():
             due = thorough or self._is_due(known)
-            if not (due or name == newest or self.store.is_busy(known)):
+            if not (due or name in often):
                 continue
-            place = self._place(name) if self.store.is_busy(known) else self._find(name)
-            if place is None:
-                continue  # it was deleted, and nothing in it waits for an answer
-            for page in self.oracle().pull(place, self.store.high_water(place)):
-                changed += self.store.take(place, page)
-            if due or self._is_due(place):
-                self._sweep(place)
+            try:
+                changed += self._pull(name, known, due)
+            except OracleRefused as exc:
+                refused.append(exc)
+        if refused:
+            raise refused[0]
+        return changed
+
+    def _read_often(self, places: Mapping[str, Place]) -> set[str]:
+        """The projects that are read whatever the clock says."""
+        rounds = [name for name in places if name.startswith(OF_A_ROUND)]
+        newest = max(rounds, key=lambda name: int(name.removeprefix(OF_A_ROUND)), default=None)
+        last = next(reversed(list(places)), None)
+        others = places.keys() - rounds
+        found = {name for name in others if name == last or self.store.is_busy(places[name])}
+        return found if newest is None else found | {newest}
+
+    def _pull(self, name: str, known: Place, due: bool) -> int:
+        """Read one project. due: look also for tasks that are gone."""
+        place = self._place(name) if self.store.is_busy(known) else self._find(name)
+        if place is None:
+            return 0  # it was deleted, and nothing in it waits for an answer
+        changed = 0
+        for page in self.oracle().pull(place, self.store.high_water(place)):
+            changed += self.store.take(place, page)
+        if due or self._is_due(place):
+            self._sweep(place)
         return changed
 
     def _is_due(self, place: Place) -> bool:
@@ -230,7 +256,7 @@ class Asking:
             return 0
         refreshed = 0
         for name, known in self.store.places().items():
-            if name == EVALUATION or self.store.refreshed_for(known) == in_use:
+            if name == EVALUATION_PROJECT or self.store.refreshed_for(known) == in_use:
                 continue
             place = self._place(name) if self.store.outdated(known, in_use) else known
             if tasks := self.store.outdated(place, in_use):
@@ -251,7 +277,7 @@ class Asking:
         """
         pushed = self.push_missing()
         changed = self.pull(thorough)
-        asked_again = self.follow_ups() if changed or thorough else 0
+        asked_again = self.follow_ups() if thorough or self.store.follow_ups_due() else 0
         pushed += self.push_missing()
         refreshed = self.refresh()
         return (

@@ -22,7 +22,7 @@ import click
 from al_loop.commands import annotators, backup, doctor, evalset, labelstudio, transfer
 from al_loop.config import load_settings
 from al_loop.errors import AlLoopError, WorkspaceError
-from al_loop.records import SOURCE_KINDS, SPLITS, STAGES
+from al_loop.records import MAIN_PROJECT, SOURCE_KINDS, SPLITS, STAGES
 from al_loop.wiring import (
     LOG,
     alone,
@@ -632,7 +632,7 @@ def demo(folder: Path, rounds: int) -> None:
 
     def connect() -> tuple[Session, int]:
         root, settings, store = open_workspace(folder)
-        place = connect_oracle(root, settings, store).place("all")
+        place = connect_oracle(root, settings, store).place(MAIN_PROJECT)
         return connect_label_studio(settings), place.project_id
 
     def read() -> Reader:

@@ -11,16 +11,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from al_loop.errors import WorkspaceError
-from al_loop.records import Case, Label, PlannedTask, TaskKey, TaskKind, content_hash
+from al_loop.groups import By, group_of
+from al_loop.records import (
+    EVALUATION_ROUND,
+    RESERVED,
+    Case,
+    Label,
+    PlannedTask,
+    TaskKey,
+    TaskKind,
+    content_hash,
+)
 from al_loop.text import normalise
 
-By = Literal["speaker", "recording", "clip"]
-WAYS: tuple[By, ...] = get_args(By)
 MOST_SHARE = 0.5
 """Of the pool's seconds, above which a set would cost more audio than it is worth. Ours."""
 FEWEST_GROUPS = 10
@@ -29,10 +37,25 @@ FIT = ("agreed", "adjudicated", "voted")
 KINDS: tuple[TaskKind, ...] = ("evaluation", "repeat", "adjudication")
 
 
+class Candidate(NamedTuple):
+    """A clip that a set may be drawn of, or that shares a group with such a clip.
+
+    use: `free`, in the pool, and nobody has asked about it; `asked`, in the pool, chosen or
+    labelled; `beside`, in the pool in another language than the set's; `learned`, in the training
+    or validation data.
+    """
+
+    id: str
+    duration_s: float
+    speaker: str | None
+    origin: str
+    use: str
+
+
 class Drawing(Protocol):
     """What is asked of the store."""
 
-    def drawable(self, language: str) -> list[tuple[str, float, str | None, str, bool]]: ...
+    def drawable(self, language: str) -> list[tuple[str, float, str | None, str, str]]: ...
     def check_free(self, name: str) -> None: ...
     def put_draw(
         self,
@@ -40,9 +63,12 @@ class Drawing(Protocol):
         groups: Mapping[str, str],
         reserved: Collection[str],
         planned: Iterable[PlannedTask],
+        by: By,
+        language: str,
     ) -> None: ...
     def draws(self) -> dict[str, str | None]: ...
     def drawn(self, name: str) -> dict[str, float]: ...
+    def waiting(self, name: str) -> int: ...
     def cases(
         self, kinds: Collection[TaskKind], utterance_ids: Iterable[str] | None
     ) -> list[Case]: ...
@@ -72,36 +98,25 @@ class Sorted:
     labels: Sequence[Label]
 
 
-def group_of(speaker: str | None, origin: str, utterance_id: str, by: By) -> str:
-    """What an utterance shares with others that a model must not learn from.
-
-    That is the speaker where one is known, else the recording: the part of the origin before a `#`,
-    or else the file's folder.
-    """
-    if by == "clip":
-        return utterance_id
-    if by == "speaker" and speaker is not None:
-        return f"speaker {speaker}"
-    recording, cut, _ = origin.partition("#")
-    return f"recording {recording if cut else origin.rpartition('/')[0]}"
-
-
 def draw(
-    rows: Sequence[tuple[str, float, str | None, str, bool]], wanted_s: float, seed: int, by: By
+    rows: Sequence[tuple[str, float, str | None, str, str]], wanted_s: float, seed: int, by: By
 ) -> Drawn:
     """A random set of `wanted_s` seconds, by whole groups.
 
     rows: as the store's `drawable` gives them. Groups come in a random order, clips of a group too;
-    one gives a tenth of the seconds at most, unless that leaves too few. Raises WorkspaceError
-    where there is too little, where the groups would take too much of the pool with them, or where
-    something of a group was chosen already.
+    one gives a tenth of the seconds at most, unless that leaves too few. What the training or
+    validation data holds of a group makes it unfit. Raises WorkspaceError where there is too
+    little, where the groups would take too much of the pool with them, or where something of a
+    group was chosen already.
     """
     rng = np.random.default_rng([seed, int(content_hash("evaluation set")[:8], 16)])
-    groups: dict[str, list[tuple[str, float, str | None, str, bool]]] = {}
-    for row in rows:
-        groups.setdefault(group_of(row[2], row[3], row[0], by), []).append(row)
-    pool_s = sum(row[1] for row in rows)
-    names = sorted(groups)
+    groups: dict[str, list[Candidate]] = {}
+    for row in map(Candidate._make, rows):
+        groups.setdefault(group_of(row.speaker, row.origin, row.id, by), []).append(row)
+    asked_of = {name for name, held in groups.items() if {"free", "asked"} & {r.use for r in held}}
+    learned = {name for name in asked_of if any(row.use == "learned" for row in groups[name])}
+    pool_s = sum(row.duration_s for held in groups.values() for row in held if row.use != "learned")
+    names = sorted(asked_of - learned)
     order = [names[place] for place in rng.permutation(len(names))]
     found: dict[str, str] = {}
     taken: list[str] = []
@@ -111,27 +126,30 @@ def draw(
             break
         taken.append(name)
         left_s = min(wanted_s / FEWEST_GROUPS, wanted_s - drawn_s)
-        for place in rng.permutation(len(groups[name])):
+        clips = [row for row in groups[name] if row.use != "beside"]
+        for place in rng.permutation(len(clips)):
             if left_s <= 0:
                 break
-            id_, duration_s, *_ = groups[name][place]
-            found[id_] = name
-            left_s -= duration_s
-            drawn_s += duration_s
+            row = clips[place]
+            found[row.id] = name
+            left_s -= row.duration_s
+            drawn_s += row.duration_s
     if drawn_s < wanted_s:
+        besides = f" beside {len(learned)} that models learn from" if learned else ""
         raise WorkspaceError(
-            f"the pool has {len(names)} groups by {by}, which give {drawn_s / 60:.1f} min when "
-            f"none gives more than a tenth of the set; expected {wanted_s / 60:.1f} min: ask for "
-            "less, or group by something smaller with --by"
+            f"the pool has {len(names)} groups by {by}{besides}, which give {drawn_s / 60:.1f} min "
+            f"when none gives more than a tenth of the set; expected {wanted_s / 60:.1f} min: ask "
+            "for less, or group by something smaller with --by"
         )
-    held_s = sum(row[1] for name in taken for row in groups[name])
+    held = [row for name in taken for row in groups[name]]
+    held_s = sum(row.duration_s for row in held)
     if held_s > MOST_SHARE * pool_s:
         raise WorkspaceError(
             f"these {len(taken)} groups by {by} are {held_s / 60:.1f} of the pool's "
             f"{pool_s / 60:.1f} min, and nothing of them could be learned from; ask for less, or "
             "group by something smaller with --by"
         )
-    if chosen := sum(row[4] for name in taken for row in groups[name]):
+    if chosen := sum(row.use == "asked" for row in held):
         raise WorkspaceError(
             f"{chosen} clips of the groups that were drawn are chosen or labelled already, so a "
             "set would hold voices that models learn from; a set is drawn before the first batch: "
@@ -141,7 +159,7 @@ def draw(
     shuffled = [asked[place] for place in rng.permutation(len(asked))]
     return Drawn(
         {name: found[name] for name in shuffled},
-        [row[0] for name in taken for row in groups[name] if row[0] not in found],
+        [row.id for row in held if row.id not in found],
         drawn_s,
         held_s - drawn_s,
     )
@@ -152,17 +170,24 @@ def draw_set(store: Drawing, name: str, wanted_s: float, language: str, seed: in
     store.check_free(name)
     found = draw(store.drawable(language), wanted_s, seed, by)
     planned = [
-        PlannedTask(TaskKey(id_, 0, 0), "evaluation", rank, f"of the set {name}", "")
+        PlannedTask(TaskKey(id_, EVALUATION_ROUND, 0), "evaluation", rank, f"of the set {name}", "")
         for rank, id_ in enumerate(found.groups)
     ]
-    store.put_draw(name, found.groups, found.reserved, planned)
+    store.put_draw(name, found.groups, found.reserved, planned, by, language)
     return found
 
 
 def sort_out(
-    store: Drawing, name: str, settle: Callable[[Case], Label | None], language: str
+    store: Drawing,
+    name: str,
+    settle: Callable[[Case], Label | None],
+    backers: Callable[[Case, Label], int],
+    language: str,
 ) -> Sorted:
-    """What is fit to measure on, and why the rest is not. Raises WorkspaceError for no such set."""
+    """What is fit to measure on, and why the rest is not. Raises WorkspaceError for no such set.
+
+    backers: how many annotators say what a label says.
+    """
     drawn = store.drawn(name)
     if not drawn:
         known = ", ".join(store.draws()) or "none; `al-loop evalset draw` makes one"
@@ -185,10 +210,14 @@ def sort_out(
         elif label.settled not in FIT:
             apart = len({row.text for row in case.annotations}) > 1
             left_out[id_] = "annotators disagree" if apart else "what they agree on is not believed"
+        elif case.utterance.split != RESERVED:
+            left_out[id_] = f"it is in the {case.utterance.split} split by now"
         elif label.text is None:
             left_out[id_] = str(label.verdict).replace("_", " ")
         elif not said:
             left_out[id_] = "its text holds no word"
+        elif backers(case, label) < 2:
+            left_out[id_] = "no two annotators agree on its text"
         elif said in learned:
             left_out[id_] = "a checkpoint has learned the same text"
         else:
@@ -198,15 +227,26 @@ def sort_out(
 
 
 def freeze_set(
-    store: Drawing, name: str, settle: Callable[[Case], Label | None], language: str
+    store: Drawing,
+    name: str,
+    settle: Callable[[Case], Label | None],
+    backers: Callable[[Case, Label], int],
+    language: str,
+    as_it_is: bool = False,
 ) -> Sorted:
     """Make what is fit an evaluation set, which never changes again.
 
-    Raises WorkspaceError where it is frozen already, or nothing of it is fit.
+    as_it_is: without what still waits for answers. Raises WorkspaceError where it is frozen
+    already, where answers are awaited, or nothing of it is fit.
     """
-    found = sort_out(store, name, settle, language)
+    found = sort_out(store, name, settle, backers, language)
     if frozen_at := store.draws()[name]:
         raise WorkspaceError(f"{name!r} is frozen since {frozen_at}, and stays as it is")
+    if not as_it_is and (waiting := store.waiting(name)):
+        raise WorkspaceError(
+            f"{waiting} tasks of {name!r} wait for answers, which could not join it later; label "
+            "them first, or leave them out with --as-it-is"
+        )
     if not found.texts:
         why = "; ".join(reasons(found))
         raise WorkspaceError(f"nothing of {name!r} is fit to measure on: {why}")

@@ -45,6 +45,13 @@ IN_HOUSE = "in_house"
 STANDARD_SILENCE = "standard_silence"
 """The name of the source that the generated silent clips form."""
 
+MAIN_PROJECT = "all"
+"""The name of the project of all rounds, which bears the configured title alone."""
+EVALUATION_PROJECT = "evaluation"
+"""The name of the project whose every task two annotators answer."""
+EVALUATION_ROUND = 0
+"""The round that evaluation sets are asked in: no other task is."""
+
 
 def content_hash(value: Any) -> str:
     """SHA-256 (hex) of the canonical JSON of `value`: sorted keys, no spaces, UTF-8."""

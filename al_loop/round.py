@@ -403,7 +403,6 @@ class Loop:
                 f"round {current.number} waits for annotators: {answered} of {total} tasks are "
                 f"answered, it goes on at {needed} or on {closes_at:%Y-%m-%d %H:%M} UTC",
             )
-        self.asking.follow_ups()  # a kill may have come between the answers and these
         self.asking.top_up(current, partial(self._choose, current, again=True))
         with self._finishing(current):
             pass
@@ -414,7 +413,8 @@ class Loop:
 
         The configuration may name another Label Studio by now, which lacks all that is unanswered.
         """
-        if self.asking.pull():
+        self.asking.pull()
+        if self.store.follow_ups_due():
             self.asking.follow_ups()
         self.asking.push_missing()
         self.asking.refresh()

@@ -39,6 +39,8 @@ class Showing:
             self.store.show(
                 checkpoint.id, [WordConfidence(name, row.text, ()) for name, row in heard.items()]
             )
+        if self.marks and self.store.unmarked():
+            self.store.copy_probabilities(self._showing().id)
         tried: set[tuple[str, str]] = set()
         while self.marks and (left := set(self.store.unmarked()) - tried):
             texts = dict(sorted(left))  # one for each utterance; others have the next turn

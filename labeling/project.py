@@ -16,16 +16,11 @@ from typing import Any
 from xml.etree import ElementTree
 
 from al_loop.errors import OracleRefused, OracleUnavailable
-from al_loop.records import Task, TaskKey
+from al_loop.records import EVALUATION_PROJECT, MAIN_PROJECT, Task, TaskKey
 from labeling.page import instructions, interface
 from labeling.replies import unreadable
 from labeling.session import Session
 from labeling.tasks import AUDIO, TEXT, VERDICT, to_task_data, utc
-
-MAIN = "all"
-"""The project of all rounds, which bears the configured title alone."""
-EVALUATION = "evaluation"
-"""The project whose every task two annotators answer."""
 
 SHORTEST_TITLE, LONGEST_TITLE = 3, 50
 """Label Studio's own limits, in characters."""
@@ -179,7 +174,7 @@ def _create(session: Session, rules: Rules, name: str) -> None:
 
 
 def _title(rules: Rules, name: str) -> str:
-    added = "" if name == MAIN else f" {name}"
+    added = "" if name == MAIN_PROJECT else f" {name}"
     title = rules.title[: LONGEST_TITLE - len(added)] + added
     return title[:LONGEST_TITLE].ljust(SHORTEST_TITLE, ".")
 
@@ -191,7 +186,7 @@ def _overlap(rules: Rules, name: str) -> dict[str, int]:
     those first that have one; a task that has two counts as drawn. So the share holds for all tasks
     of the project, and in one that grows a second answer often goes to a task of an earlier import.
     """
-    if name == EVALUATION:
+    if name == EVALUATION_PROJECT:
         return {"maximum_annotations": 2, "overlap_cohort_percentage": 100}
     if not rules.overlap_share:
         return {"maximum_annotations": 1, "overlap_cohort_percentage": 100}

@@ -3,7 +3,8 @@
 Knows Label Studio's ids, but not Label Studio, nor how annotations settle on a label. What was
 asked is in `storage.tasks`.
 
-Tables: annotations, labels; of tasks the count of answers, of projects the high-water mark.
+Tables: annotations, labels; of tasks the count of answers, of projects the high-water mark, of
+workspace whether follow-ups are due.
 """
 
 from __future__ import annotations
@@ -18,15 +19,17 @@ from al_loop.records import (
     Case,
     Label,
     Place,
+    PlannedTask,
     Pulled,
     PulledTask,
     Refusal,
     TaskKey,
     TaskKind,
 )
+from storage.catalogue import UNKNOWN_TASK
 from storage.database import now
 from storage.projects import AT_PLACE
-from storage.tasks import KEY, Tasks, probabilities
+from storage.tasks import KEY, OPEN, Tasks, probabilities, task_origin
 
 COUNTING: tuple[TaskKind, ...] = ("query", "repeat", "adjudication", "evaluation")
 """Kinds of tasks whose answers may become a label; those of gold tasks are known."""
@@ -102,7 +105,20 @@ class Answers(Tasks):
             self._refuse([*pulled.refusals, *map(_stranger, strangers)])
             if pulled.high_water is not None:
                 self._set_of_project("high_water", place, pulled.high_water)
-        return max(changed, 0) + max(withdrawn, 0)  # -1: there was nothing to execute
+            total = max(changed, 0) + max(withdrawn, 0)  # -1: there was nothing to execute
+            if total:
+                self.db.execute("UPDATE workspace SET follow_ups_due = 1")
+        return total
+
+    def follow_ups_due(self) -> bool:
+        """Whether answers changed since follow-ups were planned."""
+        return bool(self._row("SELECT follow_ups_due FROM workspace")[0])
+
+    def plan_follow_ups(self, planned: Iterable[PlannedTask]) -> None:
+        """Have these asked because of the answers that there are."""
+        with self.transaction():
+            self.add_tasks(planned)
+            self.db.execute("UPDATE workspace SET follow_ups_due = 0")
 
     def _known_keys(self, tasks: Iterable[PulledTask]) -> dict[TaskKey, str | None]:
         """What every task of ours among these shows."""
@@ -130,8 +146,8 @@ class Answers(Tasks):
     def unanswered(self) -> int:
         """How many tasks wait for an answer that may become a label, or change one."""
         sql = (
-            "SELECT count(*) FROM tasks WHERE answers = 0 AND closed_at IS NULL "
-            "AND kind IN ('query', 'repeat', 'adjudication') AND round > 0"
+            f"SELECT count(*) FROM tasks t WHERE {OPEN} "
+            "AND t.kind IN ('query', 'repeat', 'adjudication') AND t.round > 0"
         )
         return int(self._row(sql)[0])
 
@@ -158,8 +174,8 @@ class Answers(Tasks):
             annotations.setdefault(row[2], []).append(_annotation(row))
         tasks: dict[str, list[AskedTask]] = {name: [] for name in annotations}
         for *key, kind, is_open, shown, probs in self.db.execute(
-            "SELECT t.utterance_id, t.round, t.copy, t.kind, t.answers = 0 AND t.closed_at IS NULL,"
-            f" t.hypothesis, t.word_probs FROM tasks t WHERE {wanted} ORDER BY 1, 2, 3",
+            f"SELECT t.utterance_id, t.round, t.copy, t.kind, {OPEN}, t.hypothesis, t.word_probs "
+            f"FROM tasks t WHERE {wanted} ORDER BY 1, 2, 3",
             parameters,
         ):
             if key[0] in tasks:
@@ -246,8 +262,8 @@ def _annotation(row: Sequence[Any]) -> Annotation:
 def _stranger(task: PulledTask) -> Refusal:
     key = task.key
     return Refusal(
-        f"task {task.task_id}",
-        "unknown_task",
+        task_origin(task.task_id),
+        UNKNOWN_TASK,
         f"annotation {task.annotations[0].id} is about {key.utterance_id}, round {key.round}, copy "
         f"{key.copy}, which this workspace never asked",
     )

@@ -27,6 +27,9 @@ PUT_UTTERANCE = (
     "origin = excluded.origin"
 )
 
+UNKNOWN_TASK = "unknown_task"
+"""Why an answer to what was never asked is refused."""
+
 
 class Catalogue(Database):
     """The sources, their utterances in every split, and the rows that were not let in."""
@@ -96,6 +99,13 @@ class Catalogue(Database):
         self.db.table("refusals").upsert_all(
             ({**asdict(row), "refused_at": now()} for row in refusals), pk=("origin", "reason")
         )
+
+    def _forgive(self, origins: Iterable[str]) -> int:
+        """Forget the refusals of what was unknown then; returns how many there were."""
+        return self.db.conn.execute(
+            "DELETE FROM refusals WHERE reason = ? AND origin IN (SELECT value FROM json_each(?))",
+            [UNKNOWN_TASK, json.dumps(list(origins))],
+        ).rowcount
 
     # -- utterances by their use -------------------------------------------------------------------
 

@@ -12,24 +12,31 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from al_loop.errors import WorkspaceError
-from al_loop.records import PlannedTask, Source
+from al_loop.groups import By
+from al_loop.records import IN_HOUSE, STANDARD_SILENCE, PlannedTask, Source
 from storage.database import now
-from storage.tasks import Tasks
+from storage.tasks import OPEN, Tasks
 
 
 class Evalsets(Tasks):
     """The sets that are drawn. Made over the tasks, by which they are labelled."""
 
-    def drawable(self, language: str) -> list[tuple[str, float, str | None, str, bool]]:
-        """Id, seconds, speaker and origin of every utterance of the pool in that language, by id,
-        and whether it was chosen or labelled."""
-        rows = self.db.execute(
-            "SELECT u.id, u.duration_s, u.speaker, u.origin, "
-            "u.id IN (SELECT utterance_id FROM query_batches UNION SELECT utterance_id FROM labels)"
-            " FROM utterances u WHERE +u.split = 'pool' AND u.language = ? ORDER BY u.id",
+    def drawable(self, language: str) -> list[tuple[str, float, str | None, str, str]]:
+        """Id, seconds, speaker, origin and use of every utterance of the pool and of the training
+        data, by id.
+
+        Uses: `free` in the pool in that language, `beside` in another; `asked` in the pool, chosen
+        or labelled; `learned` in a train or validation split.
+        """
+        return self.db.execute(
+            "SELECT u.id, u.duration_s, u.speaker, u.origin, CASE "
+            "WHEN u.split <> 'pool' THEN 'learned' "
+            "WHEN u.id IN (SELECT utterance_id FROM query_batches "
+            "UNION SELECT utterance_id FROM labels) THEN 'asked' "
+            "WHEN u.language <> ? THEN 'beside' ELSE 'free' END "
+            "FROM utterances u WHERE +u.split IN ('pool', 'train', 'validation') ORDER BY u.id",
             [language],
-        )
-        return [(*row[:4], bool(row[4])) for row in rows]
+        ).fetchall()
 
     def put_draw(
         self,
@@ -37,8 +44,10 @@ class Evalsets(Tasks):
         groups: Mapping[str, str],
         reserved: Collection[str],
         planned: Iterable[PlannedTask],
+        by: By,
+        language: str,
     ) -> None:
-        """Keep a set that was drawn, and have it asked about.
+        """Keep a set that was drawn, and have it asked about. Its name is a source's from now on.
 
         groups: by drawn utterance, what it is grouped by. reserved: what leaves the pool besides.
         Raises WorkspaceError when the name is taken, or some of it has left the pool meanwhile.
@@ -57,17 +66,20 @@ class Evalsets(Tasks):
                     f"{len(leaving) - changed} of {len(leaving)} clips have left the pool "
                     "meanwhile; draw again"
                 )
+            self.put_source(Source(name, "in_house", language))
             self._put_all(
                 "evaluation_draws",
-                ("name", "utterance_id", "grouped_by"),
-                ((name, utterance_id, group) for utterance_id, group in groups.items()),
+                ("name", "utterance_id", "grouped_by", "grouping"),
+                ((name, utterance_id, group, by) for utterance_id, group in groups.items()),
             )
             self.add_tasks(planned)
 
     def check_free(self, name: str) -> None:
-        """Raises WorkspaceError where a set or a source has this name."""
+        """Raises WorkspaceError where a set or a source has this name, or one is to have it."""
         if name in self.draws():
             raise WorkspaceError(f"a set {name!r} was drawn already; give this one another --name")
+        if name in (IN_HOUSE, STANDARD_SILENCE):
+            raise WorkspaceError(f"the name {name!r} is kept for a source; give the set another")
         if self.source(name):
             raise WorkspaceError(
                 f"{name!r} is the name of a source already, which a set would become a part of; "
@@ -99,24 +111,48 @@ class Evalsets(Tasks):
         )
         return {row[0] for row in rows}
 
+    def held_groups(self) -> dict[By, set[str]]:
+        """What is grouped with any set, by what the set was grouped by."""
+        found: dict[By, set[str]] = {}
+        for by, group in self.db.execute(
+            "SELECT DISTINCT grouping, grouped_by FROM evaluation_draws WHERE grouping <> 'clip'"
+        ):
+            found.setdefault(by, set()).add(group)
+        return found
+
+    def waiting(self, name: str) -> int:
+        """How many tasks about the set wait for an answer."""
+        sql = (
+            f"SELECT count(*) FROM tasks t WHERE {OPEN} AND t.utterance_id IN "
+            "(SELECT utterance_id FROM evaluation_draws WHERE name = ?)"
+        )
+        return int(self._row(sql, [name])[0])
+
     def freeze(self, name: str, language: str, texts: Mapping[str, str]) -> None:
         """Make these utterances of a drawn set a test split. Nothing else of it is asked any more.
 
-        texts: what is said in them, by id.
+        texts: what is said in them, by id. Raises WorkspaceError, and changes nothing, when some of
+        them are not reserved any more.
         """
         with self.transaction():
             self.put_source(Source(name, "in_house", language))
-            self.db.conn.executemany(
-                "UPDATE utterances SET split = 'test', text = ?, source = ? WHERE id = ?",
+            frozen = self.db.conn.executemany(
+                "UPDATE utterances SET split = 'test', text = ?, source = ? WHERE id = ? "
+                "AND split = 'reserved'",
                 ((text, name, utterance_id) for utterance_id, text in texts.items()),
-            )
+            ).rowcount
+            if texts and frozen != len(texts):
+                raise WorkspaceError(
+                    f"{len(texts) - frozen} of {len(texts)} clips of {name!r} are not reserved "
+                    "any more; look at `al-loop evalset status`, and freeze again"
+                )
             self.db.execute(
                 "UPDATE evaluation_draws SET frozen_at = ? WHERE name = ? "
                 "AND utterance_id IN (SELECT value FROM json_each(?))",
                 [now(), name, json.dumps(list(texts))],
             )
             self.db.execute(
-                "UPDATE tasks SET closed_at = ? WHERE answers = 0 AND closed_at IS NULL AND "
-                "utterance_id IN (SELECT utterance_id FROM evaluation_draws WHERE name = ?)",
+                f"UPDATE tasks AS t SET closed_at = ? WHERE {OPEN} AND "
+                "t.utterance_id IN (SELECT utterance_id FROM evaluation_draws WHERE name = ?)",
                 [now(), name],
             )

@@ -12,7 +12,8 @@ migrations = Migrations("al_loop")
 SCHEMA = """
 CREATE TABLE workspace (
     id TEXT PRIMARY KEY,             -- random, made once; marks our project in Label Studio
-    created_at TEXT NOT NULL
+    created_at TEXT NOT NULL,
+    follow_ups_due INTEGER NOT NULL DEFAULT 0 -- 1: answers changed since they were planned
 ) STRICT;
 CREATE TABLE projects (              -- of ours, on any Label Studio that was ever named
     server TEXT NOT NULL,            -- when the project was made there; names the server
@@ -153,14 +154,17 @@ CREATE TABLE tasks (                 -- what annotators are asked; its key is in
     task_id TEXT,
     closed_at TEXT,                  -- deleted there, and not to be pushed again
     answers INTEGER NOT NULL DEFAULT 0, -- that count; written whenever annotations are
+    wanted INTEGER NOT NULL DEFAULT 1, -- how many answers it waits for
     PRIMARY KEY (utterance_id, round, copy)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX tasks_by_round ON tasks (round, rank);
-CREATE INDEX open_tasks ON tasks (server, project_id) WHERE answers = 0 AND closed_at IS NULL;
+CREATE INDEX open_tasks ON tasks (server, project_id) WHERE answers < wanted AND closed_at IS NULL;
 CREATE TABLE evaluation_draws (      -- utterances that are to become an evaluation set
     name TEXT NOT NULL,              -- of the set, and of its source
     utterance_id TEXT NOT NULL REFERENCES utterances(id),
     grouped_by TEXT NOT NULL,        -- whose other utterances left the pool with it
+    grouping TEXT NOT NULL           -- what the set was grouped by
+        CHECK (grouping IN ('speaker', 'recording', 'clip')),
     frozen_at TEXT,                  -- when it became part of the set; NULL: it is being labelled
     PRIMARY KEY (name, utterance_id)
 ) STRICT;

@@ -21,7 +21,7 @@ class Projects(Catalogue):
     def put_place(self, name: str, place: Place) -> None:
         """Remember that the project called `name` is this one.
 
-        Another one than before gets the tasks of the old one that nobody has answered.
+        Another one than before gets the tasks of the old one that wait for an answer.
         """
         with self.transaction():
             if self.places().get(name) == place:
@@ -35,7 +35,7 @@ class Projects(Catalogue):
             )
             self.db.execute(
                 "UPDATE tasks SET server = NULL, project_id = NULL, task_id = NULL "
-                "WHERE answers = 0 AND closed_at IS NULL AND (server, project_id) IN "
+                "WHERE answers < wanted AND closed_at IS NULL AND (server, project_id) IN "
                 f"(SELECT server, project_id FROM projects WHERE name = ? AND NOT ({AT_PLACE}))",
                 [name, place.server, place.project_id],
             )
@@ -52,7 +52,7 @@ class Projects(Catalogue):
     def is_busy(self, place: Place) -> bool:
         """Whether a task there waits for an answer."""
         (found,) = self._row(
-            "SELECT EXISTS (SELECT 1 FROM tasks WHERE answers = 0 AND closed_at IS NULL "
+            "SELECT EXISTS (SELECT 1 FROM tasks WHERE answers < wanted AND closed_at IS NULL "
             f"AND {AT_PLACE})",
             [place.server, place.project_id],
         )
@@ -79,7 +79,7 @@ class Projects(Catalogue):
         )
         return None if row is None else row[0]
 
-    def _set_of_project(self, column: str, place: Place, value: str) -> None:
+    def _set_of_project(self, column: str, place: Place, value: str | None) -> None:
         with self.transaction():
             self.db.execute(
                 f"UPDATE projects SET {column} = ? WHERE {AT_PLACE}",

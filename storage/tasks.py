@@ -1,8 +1,8 @@
 """What annotators are asked: planned, shown, pushed, swept. Knows Label Studio's ids, but not it.
 
 Table: tasks. Which utterances a query batch consists of is in `storage.selections`; what is
-answered, in `storage.answers`. A task is *open* while it has no answer that counts and is not
-closed.
+answered, in `storage.answers`. A task is *open* while it has fewer answers that count than it wants
+and is not closed.
 """
 
 from __future__ import annotations
@@ -12,11 +12,21 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from al_loop.records import Place, PlannedTask, Task, TaskKey, Utterance, WordConfidence
+from al_loop.records import (
+    Place,
+    PlannedTask,
+    Task,
+    TaskKey,
+    TaskKind,
+    Utterance,
+    WordConfidence,
+)
 from storage.database import as_json, now
 from storage.projects import Projects
 
-OPEN = "t.answers = 0 AND t.closed_at IS NULL"
+OPEN = "t.answers < t.wanted AND t.closed_at IS NULL"
+WANTED: Mapping[TaskKind, int] = {"evaluation": 2}
+"""Answers that a task waits for, by kind: one where nothing is said here."""
 KEY = "utterance_id = ? AND round = ? AND copy = ?"
 TASKS = (
     "SELECT t.task_id, t.utterance_id, t.round, t.copy, t.kind, t.rank, u.audio, u.duration_s, "
@@ -39,9 +49,19 @@ class Tasks(Projects):
         """Have these asked. What has the same key as a task that is known is passed over."""
         with self.transaction():
             self.db.conn.executemany(
-                "INSERT INTO tasks (utterance_id, round, copy, kind, rank, reason, hypothesis) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                ((*row.key, row.kind, row.rank, row.reason, row.hypothesis) for row in planned),
+                "INSERT INTO tasks (utterance_id, round, copy, kind, rank, reason, hypothesis, "
+                "wanted) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                (
+                    (
+                        *row.key,
+                        row.kind,
+                        row.rank,
+                        row.reason,
+                        row.hypothesis,
+                        WANTED.get(row.kind, 1),
+                    )
+                    for row in planned
+                ),
             )
 
     def next_copies(self, utterance_ids: Iterable[str], round_number: int) -> dict[str, int]:
@@ -106,6 +126,24 @@ class Tasks(Projects):
                 ),
             )
 
+    def copy_probabilities(self, checkpoint_id: str) -> None:
+        """Have tasks that are not pushed show what is known of their words already.
+
+        It is known where another task of the same utterance shows the same text, which this
+        checkpoint has heard and weighed.
+        """
+        known = (
+            "FROM tasks k WHERE k.utterance_id = t.utterance_id AND k.hypothesis = t.hypothesis "
+            "AND k.checkpoint_id = ?1 AND k.word_probs <> '[]'"
+        )
+        with self.transaction():
+            self.db.execute(
+                f"UPDATE tasks AS t SET word_probs = (SELECT k.word_probs {known} LIMIT 1) "
+                f"WHERE {OPEN} AND t.task_id IS NULL AND t.hypothesis <> '' "
+                f"AND t.word_probs = '[]' AND EXISTS (SELECT 1 {known})",
+                [checkpoint_id],
+            )
+
     def outdated(self, place: Place, checkpoint_id: str) -> dict[str, Task]:
         """By task id, the open tasks there that show what another checkpoint has heard."""
         rows = self.db.execute(
@@ -137,7 +175,11 @@ class Tasks(Projects):
         return [_task(row) for row in rows]
 
     def mark_pushed(self, place: Place, task_ids: Mapping[TaskKey, str]) -> None:
-        """Remember Label Studio's id of each task."""
+        """Remember Label Studio's id of each task.
+
+        Of one that was there before, answers may have been refused when this workspace did not know
+        it, as when an older one was restored: then the project is read from its beginning again.
+        """
         with self.transaction():
             self.db.conn.executemany(
                 f"UPDATE tasks SET server = ?, project_id = ?, task_id = ? WHERE {KEY}",
@@ -146,6 +188,8 @@ class Tasks(Projects):
                     for key, task_id in task_ids.items()
                 ),
             )
+            if self._forgive(task_origin(task_id) for task_id in task_ids.values()):
+                self._set_of_project("high_water", place, None)
 
     def sweep(self, place: Place, task_ids: Mapping[TaskKey, str], again: bool) -> int:
         """Compare the open tasks of a project with all that it holds; returns how many it lacks.
@@ -164,16 +208,27 @@ class Tasks(Projects):
             for key, task_id in known.items() - task_ids.items()
             if key in task_ids
         }
-        change = (
-            "server = NULL, project_id = NULL, task_id = NULL"
-            if again
-            else f"closed_at = '{now()}'"
-        )
         with self.transaction():
             self.mark_pushed(place, renamed)
-            self.db.conn.executemany(f"UPDATE tasks SET {change} WHERE {KEY}", lost)
+            if again:
+                self.db.conn.executemany(
+                    "UPDATE tasks SET server = NULL, project_id = NULL, task_id = NULL "
+                    f"WHERE {KEY}",
+                    lost,
+                )
+            else:
+                self.db.conn.executemany(
+                    f"UPDATE tasks SET closed_at = ? WHERE {KEY}", ((now(), *key) for key in lost)
+                )
+                if lost:  # what waited for them need not wait any more
+                    self.db.execute("UPDATE workspace SET follow_ups_due = 1")
             self._set_swept(place)
         return len(lost)
+
+
+def task_origin(task_id: str) -> str:
+    """What a refused answer to this task is listed under."""
+    return f"task {task_id}"
 
 
 def _task(row: Any) -> Task:

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from al_loop.asking_plan import draw, how_many, interleaved, wrong_draft
-from al_loop.errors import OracleUnavailable
+from al_loop.errors import OracleRefused, OracleUnavailable
 from al_loop.records import FollowUp, Place, PlannedTask, Source, Task, TaskKey
 from storage.store import Store
 from storage.workspace import Workspace
@@ -207,6 +207,17 @@ def test_a_task_tells_how_sure_the_model_is_of_each_word(asked: World) -> None:
     assert [skill for skill, _ in asked.recognizer.confided] == [1]
 
 
+def test_a_text_whose_words_were_weighed_is_not_weighed_again(asked: World) -> None:
+    name = asked.batch(1)[0]
+    asked.judge.wanted = [adjudicate(name)]
+    asked.oracle.answer(name)
+    weighed = len(asked.recognizer.confided)
+    asked.advance()
+    (again,) = of_kind(asked, "adjudication")
+    assert list(again.word_probs) == list(asked.oracle.asked[0].word_probs) != []
+    assert len(asked.recognizer.confided) == weighed
+
+
 def test_where_no_word_is_marked_none_is_weighed(world: World) -> None:
     world.set(label_studio={"doubt_below": 0.0})
     world.advance()
@@ -282,6 +293,43 @@ def test_with_an_empty_pool_an_edited_answer_is_worth_a_round(store: Store) -> N
     assert "беш" in trained_on(world, 2).values()
 
 
+def test_follow_ups_are_planned_although_a_later_page_failed(asked: World) -> None:
+    class Broken(type(asked.oracle)):  # type: ignore[misc]
+        def pull(self, place: Place, since: str | None) -> Iterator[Any]:
+            pages = super().pull(place, since)
+            yield next(pages)
+            raise OracleUnavailable("truncated JSON")
+
+    whole = asked.oracle
+    name = asked.batch(1)[0]
+    asked.judge.wanted = [adjudicate(name)]
+    asked.oracle.answer(name)
+    asked.oracle = Broken()
+    asked.oracle.__dict__ = whole.__dict__
+    with pytest.raises(OracleUnavailable):
+        asked.loop().sync(thorough=False)
+    asked.oracle = whole
+    asked.loop().sync(thorough=False)
+    assert [task.key.utterance_id for task in of_kind(asked, "adjudication")] == [name]
+
+
+def test_answers_that_came_before_their_tasks_were_known_are_read(asked: World) -> None:
+    """An older workspace was restored, and asks anew what the server was asked before."""
+    names = asked.batch(1)
+    asked.oracle.answer(*names)
+    asked.store.db.execute("CREATE TEMP TABLE kept AS SELECT * FROM tasks")
+    asked.store.db.execute("DELETE FROM tasks")
+    asked.loop().sync()
+    assert asked.store.cases() == []
+    asked.store.db.execute(
+        "INSERT INTO tasks SELECT * FROM kept",
+    )
+    asked.store.db.execute("UPDATE tasks SET server = NULL, project_id = NULL, task_id = NULL")
+    asked.loop().sync()
+    asked.loop().sync()
+    assert {case.utterance.id for case in asked.store.cases()} == set(names)
+
+
 # -- projects ----------------------------------------------------------------------------------
 
 
@@ -314,6 +362,35 @@ def test_a_project_that_is_done_is_read_hourly(by_rounds: World) -> None:
     by_rounds.advance()
     found = {case.utterance.id: case.annotations[0].text for case in by_rounds.store.cases()}
     assert found[done] == "беш"
+
+
+def test_an_older_round_s_project_is_read_hourly_though_tasks_in_it_wait(by_rounds: World) -> None:
+    key = TaskKey(by_rounds.batch(1)[0], 1, 1)
+    by_rounds.store.add_tasks([PlannedTask(key, "repeat", 99, "a second look", "")])
+    by_rounds.loop().sync()
+    by_rounds.oracle.answer(key)
+    by_rounds.loop().sync(thorough=False)
+    assert by_rounds.store.is_busy(by_rounds.oracle.projects["round 1"])
+    an_hour_later(by_rounds)
+    by_rounds.loop().sync(thorough=False)
+    assert not by_rounds.store.is_busy(by_rounds.oracle.projects["round 1"])
+
+
+def test_a_project_that_is_refused_keeps_no_other_from_being_read(by_rounds: World) -> None:
+    class Refusing(type(by_rounds.oracle)):  # type: ignore[misc]
+        def pull(self, place: Place, since: str | None) -> Iterator[Any]:
+            if place == self.projects["round 1"]:
+                raise OracleRefused("it cannot be read")
+            return super().pull(place, since)
+
+    first = by_rounds.batch(2)[0]
+    by_rounds.oracle.answer(first)
+    refusing = Refusing()
+    refusing.__dict__ = by_rounds.oracle.__dict__
+    by_rounds.oracle = refusing
+    with pytest.raises(OracleRefused, match="cannot be read"):
+        by_rounds.loop().sync()
+    assert first in {case.utterance.id for case in by_rounds.store.cases()}
 
 
 def test_a_deleted_project_in_which_nothing_waits_stays_deleted(by_rounds: World) -> None:
@@ -587,6 +664,17 @@ def test_a_server_that_is_down_does_not_keep_the_model_from_training(low: World)
     assert len(low.batch(1)) == len(batch) + 3
 
 
+def test_no_failure_of_a_top_up_keeps_the_model_from_training(low: World) -> None:
+    class Failing(FakeRecognizer):
+        def confider(self, *args: Any) -> Any:
+            raise ValueError("out of memory")
+
+    low.oracle.answer(*low.batch(1))
+    low.recognizer = Failing(low.store.workspace.root)
+    assert low.advance(until="merge").kind == "stopped"
+    assert "  annotators may run out of tasks: ValueError('out of memory')" in low.said
+
+
 def test_a_pool_that_is_empty_tops_up_nothing(store: Store) -> None:
     world = make_world(store, pool=4)
     world.set(label_studio={"low_water": 50})
@@ -636,7 +724,9 @@ def test_a_set_that_is_being_drawn_is_asked_with_empty_boxes(store: Store) -> No
         PlannedTask(TaskKey(row.id, 0, 0), "evaluation", rank, "drawn", "")
         for rank, row in enumerate(drawn)
     ]
-    store.put_draw("our_calls", {row.id: "one speaker" for row in drawn}, [], planned)
+    store.put_draw(
+        "our_calls", {row.id: "one speaker" for row in drawn}, [], planned, "speaker", "ky"
+    )
     world.loop().sync()
     assert list(world.oracle.projects) == ["evaluation"]
     assert [(task.kind, task.hypothesis, task.checkpoint_id) for task in world.oracle.asked] == [

@@ -10,20 +10,27 @@ from click.testing import CliRunner, Result
 
 from al_loop.commands.evalset import evalset
 from al_loop.errors import WorkspaceError
-from al_loop.evalset import draw, draw_set, freeze_set, group_of, reasons, set_lines, sort_out
+from al_loop.evalset import draw, draw_set, freeze_set, reasons, set_lines, sort_out
+from al_loop.groups import group_of
 from al_loop.records import Case, Example, FollowUp, Label, Manifest, TaskKey
 from storage.store import Store
 
 from .fakes import FakeJudge, World, make_world, spoken
 from .storage.rows import utterance
 
-Row = tuple[str, float, str | None, str, bool]
+Row = tuple[str, float, str | None, str, str]
 
 
 def rows(groups: int, size: int, chosen: bool = False) -> list[Row]:
     """So many speakers, each with `size` clips of 10 s; or with one of them chosen."""
     return [
-        (f"{speaker:02d}-{n:02d}", 10.0, f"s{speaker}", "m.tsv:1", chosen and n == 0)
+        (
+            f"{speaker:02d}-{n:02d}",
+            10.0,
+            f"s{speaker}",
+            "m.tsv:1",
+            "asked" if chosen and n == 0 else "free",
+        )
         for speaker in range(groups)
         for n in range(size)
     ]
@@ -84,6 +91,18 @@ def test_what_cannot_be_drawn_is_said(
         draw(pool, wanted_s, 2, by)  # type: ignore[arg-type]
 
 
+def test_groups_that_models_learn_from_are_not_drawn_and_all_languages_are_reserved() -> None:
+    learned = [(f"t-{n}", 10.0, f"s{n}", "books:1", "learned") for n in range(5)]
+    beside = [(f"r-{n:02d}", 10.0, f"s{n}", "m.tsv:1", "beside") for n in range(41)]
+    found = draw([*rows(40, 12), *learned, *beside], 300.0, 1, "speaker")
+    drawn = {int(name.removeprefix("speaker s")) for name in found.groups.values()}
+    assert not drawn & set(range(5))
+    assert not {id_ for id_ in found.groups if id_[0] == "r"}
+    assert {id_ for id_ in found.reserved if id_[0] == "r"} == {f"r-{n:02d}" for n in drawn}
+    with pytest.raises(WorkspaceError, match="7 groups by speaker beside 5 that models learn from"):
+        draw([*rows(12, 4), *learned], 300.0, 1, "speaker")
+
+
 # -- in a workspace ----------------------------------------------------------------------------
 
 
@@ -103,6 +122,10 @@ def settle(case: Case) -> Label | None:
     texts = [row.text for row in case.annotations]
     settled = "disputed" if len(set(texts)) > 1 else "agreed" if len(texts) > 1 else "single"
     return Label(label.utterance_id, label.text, label.verdict, label.annotation_ids, settled)
+
+
+def backers(case: Case, label: Label) -> int:
+    return len({row.annotator for row in case.annotations if row.text == label.text})
 
 
 def both(world: World, *keys: TaskKey, text: str | None = None) -> None:
@@ -128,7 +151,7 @@ def test_a_set_is_drawn_asked_and_frozen(world: World) -> None:
     world.advance(until="merge")
     store.put_manifest(0, Manifest("m", [row], []))
 
-    found = sort_out(store, "calls", settle, "ky")
+    found = sort_out(store, "calls", settle, backers, "ky")
     assert found.texts == {fit.utterance_id: spoken(fit.utterance_id)}
     assert found.left_out == {
         single.utterance_id: "answered by one annotator only",
@@ -142,7 +165,9 @@ def test_a_set_is_drawn_asked_and_frozen(world: World) -> None:
     assert lines[0].endswith("drawn, being labelled")
     assert lines[1].endswith("fit to be frozen")
 
-    assert freeze_set(store, "calls", settle, "ky") == found
+    with pytest.raises(WorkspaceError, match=f"{len(rest) + 1} tasks of 'calls' wait for answers"):
+        freeze_set(store, "calls", settle, backers, "ky")  # one has one answer of two
+    assert freeze_set(store, "calls", settle, backers, "ky", as_it_is=True) == found
     (frozen,) = [row for row in store.evaluation_utterances() if row.source == "calls"]
     assert (frozen.id, frozen.text) == (fit.utterance_id, spoken(fit.utterance_id))
     world.oracle.answer(*rest)
@@ -151,7 +176,7 @@ def test_a_set_is_drawn_asked_and_frozen(world: World) -> None:
     world.loop().sync()
     assert len(world.oracle.asked) == asked
     with pytest.raises(WorkspaceError, match="frozen since"):
-        freeze_set(store, "calls", settle, "ky")
+        freeze_set(store, "calls", settle, backers, "ky")
     (line,) = set_lines("calls", store.draws()["calls"], store.drawn("calls"), found)
     assert "frozen since 20" in line
 
@@ -161,7 +186,7 @@ def test_a_frozen_set_is_measured_on_and_never_trained_on(world: World) -> None:
     both(world, *keys)
     world.loop().sync()
     world.advance()
-    freeze_set(world.store, "calls", settle, "ky")
+    freeze_set(world.store, "calls", settle, backers, "ky")
     world.advance()
     assert not {key.utterance_id for key in keys} & set(world.batch(1))
     world.oracle.answer(*world.batch(1))
@@ -178,13 +203,13 @@ def test_a_frozen_set_is_measured_on_and_never_trained_on(world: World) -> None:
 
 def test_nothing_fit_is_not_frozen(world: World) -> None:
     with pytest.raises(WorkspaceError, match=r"nothing of 'calls' is fit .*: \d+ not answered"):
-        freeze_set(world.store, "calls", settle, "ky")
+        freeze_set(world.store, "calls", settle, backers, "ky", as_it_is=True)
     assert world.store.draws() == {"calls": None}
 
 
 def test_a_set_that_nobody_drew_is_named_with_those_that_there_are(world: World) -> None:
     with pytest.raises(WorkspaceError, match="no set 'radio' was drawn; known here: calls"):
-        sort_out(world.store, "radio", settle, "ky")
+        sort_out(world.store, "radio", settle, backers, "ky")
 
 
 def test_after_a_batch_is_chosen_no_set_is_drawn_of_its_groups(store: Store) -> None:
@@ -195,6 +220,32 @@ def test_after_a_batch_is_chosen_no_set_is_drawn_of_its_groups(store: Store) -> 
     with pytest.raises(WorkspaceError, match="before the first batch"):
         draw_set(store, "late", 5.0, "ky", 1, "clip")
     assert store.draws() == {}
+
+
+def test_a_text_that_only_one_annotator_stands_behind_is_left_out(world: World) -> None:
+    alone, backed, *_ = sorted(world.oracle.tasks)
+    for annotator, text, other in (("one", "бир", "эки"), ("two", "үч", "беш"), ("3", "үч", "бир")):
+        world.oracle.answer(backed, annotator=annotator, text=text)
+        world.oracle.answer(alone, annotator=annotator, text=other)
+    world.loop().sync()
+
+    def adjudicated(case: Case) -> Label:
+        texts = [row.text for row in case.annotations]
+        return Label(case.utterance.id, texts[-1], None, ["1"], "adjudicated")
+
+    found = sort_out(world.store, "calls", adjudicated, backers, "ky")
+    assert found.texts == {backed.utterance_id: "үч"}
+    assert found.left_out[alone.utterance_id] == "no two annotators agree on its text"
+
+
+def test_what_is_not_reserved_any_more_is_left_out(world: World) -> None:
+    keys = sorted(world.oracle.tasks)
+    both(world, *keys)
+    world.loop().sync()
+    gone = keys[0].utterance_id
+    world.store.db.execute("UPDATE utterances SET split = 'test' WHERE id = ?", [gone])
+    found = sort_out(world.store, "calls", settle, backers, "ky")
+    assert found.left_out == {gone: "it is in the test split by now"}
 
 
 # -- the commands ------------------------------------------------------------------------------
@@ -218,7 +269,8 @@ def test_the_commands_say_what_they_did(store: Store) -> None:
     said = run("status").output.splitlines()
     assert said[0] == f"calls: {len(keys)} clips (0.3 min) drawn, being labelled"
     assert said[2:] == ["  1 not answered", "  1 what they agree on is not believed"]
-    frozen = run("freeze", "--name", "calls")
+    assert "1 tasks of 'calls' wait" in str(run("freeze", "--name", "calls").exception)
+    frozen = run("freeze", "--name", "calls", "--as-it-is")
     assert frozen.exit_code == 0, frozen.output
     assert "are frozen\nleft out: 1 not answered\nleft out: 1 what" in frozen.output
     assert len(store.evaluation_utterances()) == 6 + len(keys) - 2

@@ -25,6 +25,7 @@ ROOMS = {
     "al_loop.errors": "",
     "al_loop.records": "",
     "al_loop.languages": "",
+    "al_loop.groups": "",
     "al_loop.config": "pydantic",
     "al_loop.config_file": "al_loop.config tomli_w",
     "al_loop.ports": "al_loop.config",
@@ -33,7 +34,7 @@ ROOMS = {
     "al_loop.showing numpy",
     "al_loop.asking_plan": "al_loop.metrics al_loop.text numpy",
     "al_loop.showing": "al_loop.asking_plan al_loop.listening al_loop.ports numpy",
-    "al_loop.evalset": "al_loop.ports al_loop.text numpy",
+    "al_loop.evalset": "al_loop.groups al_loop.ports al_loop.text numpy",
     "al_loop.rover": "",
     "al_loop.exports": "al_loop.audio datasets pyarrow",
     "al_loop.doctor": "al_loop labeling storage httpx",
@@ -66,7 +67,8 @@ ROOMS = {
     "al_loop.promotion": "al_loop.config al_loop.metrics numpy",
     "al_loop.evaluation": "al_loop.metrics al_loop.promotion al_loop.text numpy",
     "al_loop.audio": "av numpy soxr",
-    "al_loop.sources": "al_loop.sources al_loop.audio al_loop.languages al_loop.silence "
+    "al_loop.sources": "al_loop.sources al_loop.audio al_loop.groups al_loop.languages "
+    "al_loop.silence "
     "al_loop.text numpy datasets huggingface_hub",
     "al_loop.whisper": "al_loop.whisper al_loop.audio al_loop.config numpy soxr torch transformers "
     "huggingface_hub accelerate peft ctranslate2 tokenizers faster_whisper",
@@ -79,7 +81,7 @@ ROOMS = {
     "al_loop.__main__": "al_loop.cli",
     "labeling": "labeling al_loop.metrics al_loop.rover al_loop.text httpx filelock platformdirs "
     "label_studio_sdk jiwer numpy boto3 botocore",
-    "storage": "storage numpy sqlite_utils",
+    "storage": "storage al_loop.groups numpy sqlite_utils",
     "ui": "ui al_loop.config al_loop.evidence_lines al_loop.report storage.queries "
     "storage.workspace streamlit pandas altair",
 }

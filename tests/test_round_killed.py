@@ -34,7 +34,8 @@ class DyingStore:
     READS = (
         "answered", "answers", "arms", "being_drawn", "cases", "checkpoint",
         "current_checkpoint_id",
-        "curve_points", "evaluation_utterances", "failures", "has_pool", "heard", "high_water",
+        "curve_points", "evaluation_utterances", "failures", "follow_ups_due", "has_pool", "heard",
+        "high_water",
         "hypotheses", "is_busy", "is_topped_up", "known_answers", "known_embeddings", "known_texts",
         "last_heard", "last_recorded_round", "last_round", "manifest", "next_copies", "next_rank",
         "open_round", "open_tasks", "outdated", "places", "profiles", "refreshed_for", "released",

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
+from al_loop.config import Settings
+from al_loop.groups import WAYS
+from al_loop.records import Case, Label
 from al_loop.wiring import alone, open_workspace
-
-WAYS = ("speaker", "recording", "clip")
-"""As `al_loop.evalset` has them, which would load NumPy for every command."""
 
 
 @click.group()
@@ -63,33 +65,44 @@ def draw(workspace: Path, name: str, minutes: float, by: Any) -> None:
 def status(workspace: Path) -> None:
     """How far the sets are labelled, and what is not fit to measure on."""
     from al_loop.evalset import set_lines, sort_out
-    from labeling.quality import LabelJudge
 
     _, settings, store = open_workspace(workspace)
-    settle = LabelJudge(settings.labels, settings.model.language).settle
+    language = settings.model.language
+    settle, backers = _rules(settings)
     sets = store.draws()
     if not sets:
         click.echo("no set is drawn; `al-loop evalset draw` makes one")
     for name, frozen_at in sets.items():
-        found = sort_out(store, name, settle, settings.model.language)
+        found = sort_out(store, name, settle, backers, language)
         for line in set_lines(name, frozen_at, store.drawn(name), found):
             click.echo(line)
 
 
 @evalset.command()
 @click.option("--name", default="in_house_test", show_default=True, help="Of the set.")
+@click.option("--as-it-is", is_flag=True, help="Leave out what still waits for answers.")
 @click.pass_obj
-def freeze(workspace: Path, name: str) -> None:
+def freeze(workspace: Path, name: str, as_it_is: bool) -> None:
     """Make what two annotators agree on a test split; it never changes again."""
     from al_loop.evalset import freeze_set, reasons
-    from labeling.quality import LabelJudge
 
     root, settings, store = open_workspace(workspace)
     with alone(root):
-        settle = LabelJudge(settings.labels, settings.model.language).settle
-        found = freeze_set(store, name, settle, settings.model.language)
+        settle, backers = _rules(settings)
+        found = freeze_set(store, name, settle, backers, settings.model.language, as_it_is)
         seconds = store.drawn(name)
     fit_s = sum(seconds[id_] for id_ in found.texts)
     click.echo(f"{name}: {len(found.texts)} clips ({fit_s / 60:.1f} min) are frozen")
     for why in reasons(found):
         click.echo(f"left out: {why}")
+
+
+def _rules(
+    settings: Settings,
+) -> tuple[Callable[[Case], Label | None], Callable[[Case, Label], int]]:
+    """What an utterance's label is, and how many annotators say so."""
+    from labeling.backers import backers
+    from labeling.quality import LabelJudge
+
+    rule, language = settings.labels, settings.model.language
+    return LabelJudge(rule, language).settle, partial(backers, rule=rule, language=language)

@@ -3,13 +3,15 @@
 Refused are files that cannot be decoded or labelled, rows of a labelled split without a text, rows
 of the silence split with one, and duplicates. An evaluation set, silence too, is stronger than its
 namesakes: its audio cannot enter training or the pool under any name, and audio that waits in the
-pool moves out of it. What a checkpoint may have learned, audio or sentence, cannot become a test.
+pool moves out of it. Of the speakers or recordings of a set that was drawn nothing enters training,
+and what would enter the pool is reserved. What a checkpoint may have learned, audio or sentence,
+cannot become a test.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
@@ -18,8 +20,18 @@ from typing import Protocol
 
 from al_loop.audio import MAX_DURATION_S, SAMPLE_RATE, check, decode, sample_hash, write_flac
 from al_loop.errors import AudioError, ManifestError
+from al_loop.groups import By, group_of
 from al_loop.languages import WHISPER_LANGUAGES
-from al_loop.records import HELD_OUT, IN_HOUSE, Refusal, Source, SourceKind, Split, Utterance
+from al_loop.records import (
+    HELD_OUT,
+    IN_HOUSE,
+    RESERVED,
+    Refusal,
+    Source,
+    SourceKind,
+    Split,
+    Utterance,
+)
 from al_loop.sources.named import Named
 from al_loop.sources.rows import Row
 from al_loop.text import normalise
@@ -38,6 +50,8 @@ class Catalogue(Protocol):
     def source(self, name: str) -> Source | None: ...
     def put_source(self, source: Source) -> None: ...
     def find(self, utterance_id: str, sample_hash: str) -> Utterance | None: ...
+    def draws(self) -> Mapping[str, str | None]: ...
+    def held_groups(self) -> Mapping[By, Collection[str]]: ...
     def learned_texts(self) -> list[tuple[str, str, str]]: ...
     def add(self, utterances: Sequence[Utterance], refusals: Sequence[Refusal]) -> set[str]: ...
 
@@ -103,6 +117,10 @@ def ingest(
         raise ManifestError(
             f"source {IN_HOUSE!r} is made by the annotators' labels; choose another --source"
         )
+    if intake.source in catalogue.draws():
+        raise ManifestError(
+            f"source {intake.source!r} is an evaluation set that was drawn; choose another --source"
+        )
     if intake.language not in intake.languages:
         raise ManifestError(
             f"--language {intake.language!r}: expected model.language or one of Whisper's codes, "
@@ -152,10 +170,12 @@ class _Run:
         self.moving: set[str] = set()
         self.sources: set[str] = set()
         self.learned: dict[tuple[str, str], str] = {}
+        self.held_groups: Mapping[By, Collection[str]] = {}
         self.normalise = cache(normalise)
 
     def take_block(self, block: Sequence[Row], tick: Callable[[], None]) -> None:
         utterances, refusals = [], []
+        self.held_groups = self.catalogue.held_groups()
         if any((row.split or self.intake.split) == "test" for row in block):
             self.learned = {  # asked anew, for a round may be at work meanwhile
                 (language, self.normalise(text, language)): utterance_id
@@ -217,7 +237,7 @@ class _Run:
         known = self.catalogue.find(clip.id, clip.sample_hash)
         if known and known.id in self.named:
             raise AudioError("duplicate", f"the same audio as {known.origin}")
-        utterance = self._reconcile(known, new) if known else new
+        utterance = self._reconcile(known, new) if known else self._apart_from_sets(new)
         if utterance is not None:
             self._check_learned(utterance)
         path = self.root / (known or new).audio
@@ -227,6 +247,22 @@ class _Run:
         self.waiting[clip.id] = self.waiting[clip.sample_hash] = row.origin
         self.named.add((known or new).id)
         return utterance
+
+    def _apart_from_sets(self, new: Utterance) -> Utterance:
+        """The clip, reserved where an evaluation set was drawn of its speaker or recording.
+
+        Raises AudioError when a checkpoint would learn from it.
+        """
+        if new.split in HELD_OUT:
+            return new
+        for by, groups in self.held_groups.items():
+            group = group_of(new.speaker, new.origin, new.id, by)
+            if group not in groups:
+                continue
+            if new.split != "pool":
+                raise AudioError("in_evaluation_set", f"a set was drawn of its {group}")
+            return replace(new, split=RESERVED)
+        return new
 
     def _check_learned(self, utterance: Utterance) -> None:
         """Raises AudioError when a checkpoint may have learned a test's text from another clip.
@@ -244,6 +280,8 @@ class _Run:
         intake = self.intake
         name = f"{intake.source}_{row_language}" if row_language else intake.source
         if name not in self.sources:
+            if name in self.catalogue.draws():
+                raise AudioError("source_taken", f"{name!r} is an evaluation set that was drawn")
             known = self.catalogue.source(name)
             weight = intake.weight or (known.weight if known else 1.0)
             language = row_language or intake.language
@@ -253,6 +291,14 @@ class _Run:
 
     def _reconcile(self, known: Utterance, new: Utterance) -> Utterance | None:
         """What to do with audio that the catalogue holds: nothing, refuse, or move it to a test."""
+        if known.split == RESERVED:
+            if new.split == "pool" and (known.id == new.id or known.origin == new.origin):
+                return None
+            raise AudioError(
+                "reserved",
+                f"{known.origin} has the same audio, and is kept for an evaluation set or is of "
+                "its speakers",
+            )
         same_place = (known.split, known.source) == (new.split, new.source)
         if same_place and (known.id == new.id or known.origin == new.origin):
             if known.text == new.text:

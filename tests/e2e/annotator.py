@@ -10,9 +10,8 @@ from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import ActionChains, Chrome, Keys
 from selenium.webdriver.common.by import By
 
-from al_loop.records import Annotation, Task, TaskKey
+from al_loop.records import MAIN_PROJECT, Annotation, Task, TaskKey
 from labeling.oracle import LabelStudioOracle
-from labeling.project import MAIN
 
 BOX = "textarea[name=transcription]"
 WAIT_S = 60.0
@@ -38,7 +37,7 @@ class Annotator:
     def __init__(self, browser: Chrome, oracle: LabelStudioOracle, audio: str) -> None:
         self.browser = browser
         self._oracle = oracle
-        self._place = oracle.place(MAIN)
+        self._place = oracle.place(MAIN_PROJECT)
         self._audio = audio
 
     def task(self, number: int, hypothesis: str, word_probs: Sequence[float] = ()) -> Task:

@@ -15,10 +15,10 @@ from al_loop.audio import decode, sample_hash, write_flac
 from al_loop.config import load_settings
 from al_loop.doctor.run import diagnose
 from al_loop.errors import OracleRefused
-from al_loop.records import Source, Task, TaskKey, Utterance
+from al_loop.records import MAIN_PROJECT, Source, Task, TaskKey, Utterance
 from al_loop.wiring import connect_oracle
 from labeling.addresses import HOST
-from labeling.project import MAIN, Rules, add_local_audio_storage, find_or_make
+from labeling.project import Rules, add_local_audio_storage, find_or_make
 from labeling.s3 import Bucket, read_bucket, upload
 from labeling.s3_storage import STORAGES, ensure_storage, find_storage, in_step
 from labeling.served import ask
@@ -54,7 +54,7 @@ def s3() -> Iterator[str]:
 
 @pytest.fixture
 def project_id(session: Session) -> int:
-    return find_or_make(session, Rules(uuid4().hex, "ky", 0.0), MAIN).id
+    return find_or_make(session, Rules(uuid4().hex, "ky", 0.0), MAIN_PROJECT).id
 
 
 @pytest.fixture
@@ -250,7 +250,7 @@ def test_doctor_finds_a_sound_installation_and_what_is_broken_in_it(
     assert [check for check in diagnose(workspace.root) if check.state != "ok"] == []
 
     oracle = connect_oracle(workspace, load_settings(workspace.config), store)
-    place = oracle.place(MAIN)
+    place = oracle.place(MAIN_PROJECT)
     task = Task(TaskKey("abc", 1, 0), "query", 0, CLIP, 2.0, "салам", None, (), 0.0)
     list(oracle.push(place, [task]))
     found = {check.name: check for check in diagnose(workspace.root)}

@@ -8,10 +8,9 @@ import httpx
 import pytest
 
 from al_loop.errors import OracleError, OracleRefused, OracleUnavailable
+from al_loop.records import EVALUATION_PROJECT, MAIN_PROJECT
 from labeling.page import interface
 from labeling.project import (
-    EVALUATION,
-    MAIN,
     Project,
     Rules,
     add_local_audio_storage,
@@ -40,7 +39,7 @@ def with_projects(*descriptions: str | None) -> LabelStudio:
     return server
 
 
-def found(server: LabelStudio, name: str = MAIN, **rules: Any) -> Project:
+def found(server: LabelStudio, name: str = MAIN_PROJECT, **rules: Any) -> Project:
     return find_or_make(server.session(), Rules(**{**RULES, **rules}), name)
 
 
@@ -69,18 +68,18 @@ def test_a_time_is_written_in_one_way() -> None:
 
 def test_finding_makes_and_changes_nothing() -> None:
     server = LabelStudio()
-    assert find(server.session(), "w1", MAIN) is None
+    assert find(server.session(), "w1", MAIN_PROJECT) is None
     made = found(server)
     server.requests.clear()
     server.projects[0]["maximum_annotations"] = 7
-    assert find(server.session(), "w1", MAIN) == made
+    assert find(server.session(), "w1", MAIN_PROJECT) == made
     assert find(server.session(), "w1", "round 1") is None
     assert changes(server) == []
 
 
 def test_every_name_has_a_project() -> None:
     server = LabelStudio()
-    names = [MAIN, "round 1", "round 10", EVALUATION]
+    names = [MAIN_PROJECT, "round 1", "round 10", EVALUATION_PROJECT]
     assert [found(server, name).id for name in names * 2] == [1, 2, 3, 4] * 2
     assert [project["title"] for project in server.projects] == [
         "Kyrgyz",
@@ -113,13 +112,13 @@ def test_a_new_project_shows_the_interface_and_the_instructions() -> None:
 @pytest.mark.parametrize(
     ("name", "overlap_share", "annotators", "percentage"),
     [
-        (MAIN, 0.0, 1, 100),
-        (MAIN, 0.1, 2, 10),
+        (MAIN_PROJECT, 0.0, 1, 100),
+        (MAIN_PROJECT, 0.1, 2, 10),
         ("round 2", 0.255, 2, 26),
-        (MAIN, 0.001, 2, 1),
-        (MAIN, 1.0, 2, 100),
-        (EVALUATION, 0.0, 2, 100),
-        (EVALUATION, 0.1, 2, 100),
+        (MAIN_PROJECT, 0.001, 2, 1),
+        (MAIN_PROJECT, 1.0, 2, 100),
+        (EVALUATION_PROJECT, 0.0, 2, 100),
+        (EVALUATION_PROJECT, 0.1, 2, 100),
     ],
 )
 def test_how_many_annotators_a_task_gets(
@@ -147,7 +146,7 @@ def test_settings_are_followed_with_one_change() -> None:
 def test_what_a_project_needs_besides_is_made_every_time() -> None:
     server = LabelStudio()
     prepared: list[int] = []
-    for name in (MAIN, "round 1", MAIN):
+    for name in (MAIN_PROJECT, "round 1", MAIN_PROJECT):
         found(server, name, prepare=prepared.append)
     assert prepared == [1, 2, 1]
 
@@ -196,7 +195,7 @@ def test_a_list_of_projects_that_makes_no_sense(answer: Any) -> None:
     transport = httpx.MockTransport(lambda request: httpx.Response(200, json=answer))
     session = Session("http://ls.test", "token", transport=transport)
     with pytest.raises(OracleUnavailable):
-        find_or_make(session, Rules(**RULES), MAIN)
+        find_or_make(session, Rules(**RULES), MAIN_PROJECT)
 
 
 @pytest.mark.parametrize(

@@ -405,3 +405,52 @@ def test_a_block_ends_where_the_audio_in_memory_is_enough(monkeypatch: pytest.Mo
     blocks = list(ingesting._blocks(iter(rows)))
     assert [len(block) for block in blocks] == [2, 2, 2]
     assert [row for block in blocks for row in block] == rows
+
+
+# -- beside a set that was drawn ---------------------------------------------------------------
+
+
+@pytest.fixture
+def drawn(store: Store) -> Store:
+    """A store whose evaluation set is one clip of the speaker one, who said another, too."""
+    rows = [Row(f"row {name}", Path(f"{name}.wav"), speaker="one") for name in "ab"]
+    ingest(rows, POOL, store, store.workspace.root, hear=hear_name)
+    first, second = (row.id for row in store.pool())
+    store.put_draw("calls", {first: "speaker one"}, [second], [], "speaker", "ky")
+    return store
+
+
+def splits_by_origin(store: Store) -> dict[str, str]:
+    return dict(store.db.execute("SELECT origin, split FROM utterances").fetchall())
+
+
+def test_what_a_set_s_speakers_say_later_is_reserved_or_refused(drawn: Store) -> None:
+    rows = [
+        Row("row c", Path("c.wav"), speaker="one"),
+        Row("row d", Path("d.wav"), speaker="two"),
+        Row("row e", Path("e.wav"), "бир", split="train", speaker="one"),
+        Row("row f", Path("f.wav"), "эки", split="validation", speaker="one"),
+        Row("row g", Path("g.wav"), "үч", split="test", speaker="one"),
+    ]
+    report = ingest(rows, POOL, drawn, drawn.workspace.root, hear=hear_name)
+    assert [(row.origin, row.reason) for row in report.refusals] == [
+        ("row e", "in_evaluation_set"),
+        ("row f", "in_evaluation_set"),
+    ]
+    found = splits_by_origin(drawn)
+    assert (found["row c"], found["row d"], found["row g"]) == ("reserved", "pool", "test")
+
+
+def test_a_reserved_clip_is_known_in_the_pool_and_refused_elsewhere(drawn: Store) -> None:
+    rows = [Row(f"row {name}", Path(f"{name}.wav"), "бир", speaker="one") for name in "ab"]
+    report = ingest(rows, POOL, drawn, drawn.workspace.root, hear=hear_name)
+    assert (report.known, report.refusals) == (2, [])
+    for intake in (TEST, TRAIN):
+        report = ingest(rows, intake, drawn, drawn.workspace.root, hear=hear_name)
+        assert reasons(report) == ["reserved"] * 2
+    assert splits_by_origin(drawn) == {"row a": "reserved", "row b": "reserved"}
+
+
+def test_nothing_is_taken_into_a_set_that_was_drawn(drawn: Store) -> None:
+    with pytest.raises(ManifestError, match="'calls' is an evaluation set"):
+        ingest([], replace(TEST, source="calls"), drawn, drawn.workspace.root)

@@ -261,3 +261,32 @@ def test_times_are_kept_with_time_zones(asked: Store) -> None:
     ((settled_at,),) = asked.db.execute("SELECT settled_at FROM labels")
     assert settled_at.endswith("+00:00")
     assert answers(asked)["a"][0].created_at == TIME
+
+
+# -- follow-ups and strangers ------------------------------------------------------------------
+
+
+def test_follow_ups_are_due_from_a_changed_answer_until_they_are_planned(asked: Store) -> None:
+    assert not asked.follow_ups_due()
+    asked.take(PLACE, page(annotation(1, "a")))
+    assert asked.follow_ups_due()
+    asked.take(PLACE, page(annotation(1, "a")))  # nothing that is new
+    assert asked.follow_ups_due()
+    asked.plan_follow_ups([task("a", copy=1, kind="repeat", hypothesis="")])
+    assert not asked.follow_ups_due()
+    assert [row.key for row in asked.unpushed()] == [TaskKey("a", 1, 1)]
+    asked.take(PLACE, page(annotation(1, "a")))
+    assert not asked.follow_ups_due()
+
+
+def test_a_project_is_read_anew_for_answers_that_were_refused_too_early(filled: Store) -> None:
+    """An older workspace was restored, and asks again what the server was asked before."""
+    filled.put_place("all", PLACE)
+    filled.take(PLACE, page(annotation(1, "a"), annotation(2, "b"), high_water="mark 1"))
+    filled.add_tasks([task("c", hypothesis="")])
+    filled.mark_pushed(PLACE, {TaskKey("c", 1, 0): "c0"})
+    assert filled.high_water(PLACE) == "mark 1"
+    filled.add_tasks([task("a", hypothesis="")])
+    filled.mark_pushed(PLACE, {TaskKey("a", 1, 0): "a0"})
+    assert filled.high_water(PLACE) is None
+    assert filled.db.execute("SELECT origin FROM refusals").fetchall() == [("task b0",)]

@@ -11,7 +11,7 @@ from storage.migrations import migrations
 from storage.store import Store
 
 COLUMNS = {
-    "workspace": "id created_at",
+    "workspace": "id created_at follow_ups_due",
     "projects": "server project_id name high_water swept_at refreshed_for found_at",
     "sources": "name kind language weight",
     "utterances": "id sample_hash audio duration_s source language split text speaker origin",
@@ -29,8 +29,8 @@ COLUMNS = {
     "other_language_prob embedding_row",
     "query_batches": "utterance_id round rank acquisition_score arm top_up",
     "tasks": "utterance_id round copy kind rank reason checkpoint_id hypothesis word_probs server "
-    "project_id task_id closed_at answers",
-    "evaluation_draws": "name utterance_id grouped_by frozen_at",
+    "project_id task_id closed_at answers wanted",
+    "evaluation_draws": "name utterance_id grouped_by grouping frozen_at",
     "selections": "round facts",
     "gated": "utterance_id round gate value limit_value",
     "gate_counts": "round gate utterances duration_s",

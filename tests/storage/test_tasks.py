@@ -163,3 +163,20 @@ def test_a_closed_task_is_not_pushed_again(filled: Store) -> None:
     assert filled.unanswered() == 1
     filled.take(PLACE, page(annotation(1, "a")))  # a backup of the server brought it back
     assert filled.answered(1) == (1, 2)
+
+
+def test_what_is_known_of_a_text_s_words_is_shown_again(filled: Store) -> None:
+    filled.add_tasks([task("a")])
+    show(filled, "a")
+    ask(filled, "a")
+    filled.add_tasks(
+        [
+            task("a", copy=1, kind="repeat", hypothesis="бир эки"),
+            task("a", copy=2, kind="repeat", hypothesis="бир"),
+        ]
+    )
+    filled.copy_probabilities("another")
+    assert filled.unmarked() == [("a", "бир"), ("a", "бир эки")]
+    filled.copy_probabilities("base")
+    assert filled.unmarked() == [("a", "бир")]
+    assert [list(row.word_probs) for row in filled.unpushed()] == [[0.5, 0.25], []]

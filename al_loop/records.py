@@ -42,6 +42,8 @@ JUNK: tuple[Verdict, ...] = ("bad_audio", "other_language", "several_speakers")
 TASK_KINDS: tuple[TaskKind, ...] = get_args(TaskKind)
 IN_HOUSE = "in_house"
 """The name of the source that the annotators' labels form."""
+UNKNOWN_ANNOTATOR = "unknown"
+"""Whoever was deleted on the server: nobody knows whether two such answers are of one person."""
 STANDARD_SILENCE = "standard_silence"
 """The name of the source that the generated silent clips form."""
 

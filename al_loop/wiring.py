@@ -90,7 +90,7 @@ def wire(
 
 def read_gold_scores(root: Workspace, settings: Settings) -> dict[str, float]:
     """How well annotators do on tasks whose answer is known, by annotator."""
-    from labeling.annotators import from_row, gold_scores
+    from al_loop.annotators import from_row, gold_scores
     from storage.queries import Reader
 
     rows = [from_row(row) for row in Reader(root).annotator_answers() if row["kind"] == "gold"]

@@ -39,7 +39,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from al_loop.records import VERDICTS, Annotation, PulledTask, Refusal, TaskKey, Verdict
+from al_loop.records import (
+    UNKNOWN_ANNOTATOR,
+    VERDICTS,
+    Annotation,
+    PulledTask,
+    Refusal,
+    TaskKey,
+    Verdict,
+)
 from labeling.page import SHOWN, shown_hypothesis
 from labeling.tasks import TEXT, VERDICT, task_key, utc
 from labeling.transcripts import Unusable, cleaned, is_broken, shortened, transcript
@@ -55,9 +63,6 @@ TICKED: dict[str, Verdict] = {name: name for name in VERDICTS if name != "skippe
 
 LONGEST_LEAD_TIME_S = 366 * 86_400.0
 """A page that was open for more than a year was not: ours."""
-
-UNKNOWN_ANNOTATOR = "unknown"
-"""Whoever was deleted on the server: nobody knows whether two such answers are of one person."""
 
 
 def parse_task(row: Any) -> tuple[PulledTask | None, list[Refusal]]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from al_loop.agreement import compare
 from al_loop.records import Case, Label
-from labeling.agreement import compare
 from labeling.opinions import opinions
 
 if TYPE_CHECKING:

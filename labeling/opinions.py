@@ -17,9 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from al_loop.records import Annotation, AskedTask, Case, TaskKey
-from al_loop.text import normalise
-from labeling.answers import UNKNOWN_ANNOTATOR
+from al_loop.agreement import unchanged
+from al_loop.records import UNKNOWN_ANNOTATOR, Annotation, AskedTask, Case, TaskKey
 from labeling.text_checks import Flag, check
 
 if TYPE_CHECKING:
@@ -75,11 +74,6 @@ def opinions(case: Case, rule: LabelSettings, language: str) -> list[Opinion]:
 def _voice(answer: Annotation) -> tuple[str, str]:
     """The annotator, and for one who is unknown the answer."""
     return answer.annotator, answer.id if answer.annotator == UNKNOWN_ANNOTATOR else ""
-
-
-def unchanged(text: str, shown: str, language: str) -> bool:
-    """Whether the words of a draft were left as they were; case and punctuation may differ."""
-    return text == shown or normalise(text, language) == normalise(shown, language)
 
 
 def predicted_wer(word_probs: Sequence[float]) -> float | None:

@@ -5,7 +5,7 @@ rules are ours.
 
 Who counts. Every annotator has one voice, and every answer of a deleted one; see
 `labeling.opinions`. Texts are compared as
-`labeling.text_checks` repaired them, by `labeling.agreement`; two agree within `labels.agree_wer`.
+`labeling.text_checks` repaired them, by `al_loop.agreement`; two agree within `labels.agree_wer`.
 
 What they settle on. The majority says whether there is a text or a verdict; a tie is a dispute,
 until somebody answers an adjudication, whose side then wins. Of verdicts the most frequent counts,
@@ -49,10 +49,10 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
+from al_loop.agreement import compare
 from al_loop.records import Case, FollowUp, Label, Settled
 from al_loop.rover import rover
 from al_loop.text import normalise
-from labeling.agreement import compare
 from labeling.opinions import Opinion, counted, opinions
 from labeling.text_checks import Flag, check
 

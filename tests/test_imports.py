@@ -36,6 +36,8 @@ ROOMS = {
     "al_loop.showing": "al_loop.asking_plan al_loop.listening al_loop.ports numpy",
     "al_loop.evalset": "al_loop.groups al_loop.ports al_loop.text numpy",
     "al_loop.rover": "",
+    "al_loop.agreement": "al_loop.text jiwer",
+    "al_loop.annotators": "al_loop.agreement al_loop.metrics al_loop.text numpy",
     "al_loop.exports": "al_loop.audio datasets pyarrow",
     "al_loop.doctor": "al_loop labeling storage httpx",
     "al_loop.commands": "al_loop labeling storage click filelock numpy tqdm",
@@ -79,8 +81,8 @@ ROOMS = {
     "al_loop.wiring": "al_loop labeling storage filelock",
     "al_loop.cli": "al_loop labeling storage click filelock numpy tqdm",
     "al_loop.__main__": "al_loop.cli",
-    "labeling": "labeling al_loop.metrics al_loop.rover al_loop.text httpx filelock platformdirs "
-    "label_studio_sdk jiwer numpy boto3 botocore",
+    "labeling": "labeling al_loop.agreement al_loop.metrics al_loop.rover al_loop.text httpx "
+    "filelock platformdirs label_studio_sdk jiwer numpy boto3 botocore",
     "storage": "storage al_loop.groups numpy sqlite_utils",
     "ui": "ui al_loop.config al_loop.evidence_lines al_loop.report storage.queries "
     "storage.workspace streamlit pandas altair",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from labeling.annotators import Annotator, Figure
+    from al_loop.annotators import Annotator, Figure
 
 COLUMNS = (
     "annotator",
@@ -39,8 +39,8 @@ LEGEND = (
 @click.pass_obj
 def annotators(workspace: Path) -> None:
     """How each annotator works: time, edits, agreement with others, gold tasks, consistency."""
+    from al_loop import annotators as figures
     from al_loop.config import load_settings
-    from labeling import annotators as figures
     from storage.queries import Reader
     from storage.workspace import Workspace
 

@@ -7,8 +7,7 @@ from dataclasses import replace
 import pytest
 
 from al_loop.config import LabelSettings
-from al_loop.records import Annotation, Case, Label
-from labeling.answers import UNKNOWN_ANNOTATOR
+from al_loop.records import UNKNOWN_ANNOTATOR, Annotation, Case, Label
 from labeling.backers import backers
 from tests.storage.rows import annotation, utterance
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from labeling.agreement import Disagreement, between, compare, pooled
+from al_loop.agreement import Disagreement, between, compare, pooled
 
 
 def test_edits_count_over_the_longer_text() -> None:

@@ -8,9 +8,7 @@ from typing import Any
 
 import pytest
 
-from al_loop.commands.annotators import annotator_lines
-from al_loop.records import Annotation, TaskKey, TaskKind, Verdict
-from labeling.annotators import (
+from al_loop.annotators import (
     FEWEST_GOLD,
     Annotator,
     Answered,
@@ -18,6 +16,8 @@ from labeling.annotators import (
     from_row,
     gold_scores,
 )
+from al_loop.commands.annotators import annotator_lines
+from al_loop.records import Annotation, TaskKey, TaskKind, Verdict
 
 TEN = "бир эки үч төрт беш алты жети сегиз тогуз он"
 

@@ -60,6 +60,11 @@ def compare(one: str, other: str, language: str) -> Disagreement:
     )
 
 
+def unchanged(text: str, shown: str, language: str) -> bool:
+    """Whether the words of a draft were left as they were; case and punctuation may differ."""
+    return text == shown or normalise(text, language) == normalise(shown, language)
+
+
 def pooled(rows: Iterable[Disagreement]) -> Disagreement:
     """The sums over several pairs of texts."""
     found = list(rows)

@@ -4,7 +4,7 @@
   `labels.longest_answer_s` at most, and the median stands beside the sum.
 - Edits are counted in normalised words between the draft that was shown and the answer.
 - Agreement compares an annotator's texts with those of all others about the same clips, words
-  alike over words of the longer text (`labeling.agreement`); of several answers about a clip the
+  alike over words of the longer text (`al_loop.agreement`); of several answers about a clip the
   latest counts. Gold score is 1 - WER on tasks whose text is known; a verdict there misses every
   word. Consistency compares an answer to a blind repeat with the one before it.
 - Whoever was deleted on the server is `unknown` there. These answers have a line of their own,
@@ -27,12 +27,10 @@ from typing import Any
 
 import numpy as np
 
+from al_loop.agreement import Disagreement, between, compare, pooled, unchanged
 from al_loop.metrics import count_errors, error_rate, wilson
-from al_loop.records import Annotation, TaskKey, TaskKind
+from al_loop.records import UNKNOWN_ANNOTATOR, Annotation, TaskKey, TaskKind
 from al_loop.text import normalise
-from labeling.agreement import Disagreement, between, compare, pooled
-from labeling.answers import UNKNOWN_ANNOTATOR
-from labeling.opinions import unchanged
 
 SAMPLES = 1000
 SEED = 0

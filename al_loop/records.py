@@ -73,7 +73,12 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """One clip. `id` is the SHA-256 of its bytes, `sample_hash` that of its decoded samples."""
+    """One clip. `id` is the SHA-256 of its bytes, `sample_hash` that of its decoded samples.
+
+    origin: the file or row that it was taken from, and start_s where in that recording it begins;
+    None: at its beginning. text_origin: where the text comes from, where that is elsewhere.
+    made_by: the model that spoke the clip, or cut it to its text.
+    """
 
     id: str
     sample_hash: str
@@ -85,6 +90,9 @@ class Utterance:
     text: str | None = None
     speaker: str | None = None
     origin: str = ""
+    start_s: float | None = None
+    text_origin: str | None = None
+    made_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -548,7 +548,10 @@ class Loop:
         with_results = []
         in_use = self.store.current_checkpoint_id()
         for checkpoint_id in filter(None, (in_use, current.candidate_id)):
-            self.listening.listen(self._checkpoint(checkpoint_id), [*utterances, *silent])
+            clips = [*utterances, *silent]
+            if checkpoint_id == current.candidate_id:  # and what its annotators taught it
+                clips += self.store.taught(current.number)
+            self.listening.listen(self._checkpoint(checkpoint_id), clips)
             heard = self.store.hypotheses(checkpoint_id, [row.id for row in [*utterances, *silent]])
             samples = self.settings.evaluate.bootstrap_samples
             evaluations = evaluate_sets(utterances, heard, checkpoint_id, samples)

@@ -16,15 +16,18 @@ from al_loop.records import HELD_OUT, Refusal, Source, Utterance
 from storage.database import Database, now
 
 UTTERANCE_COLUMNS = (
-    "id, sample_hash, audio, duration_s, source, language, split, text, speaker, origin"
+    "id, sample_hash, audio, duration_s, source, language, split, text, speaker, origin, start_s, "
+    "text_origin, made_by"
 )
 UTTERANCE_VALUES = attrgetter(*UTTERANCE_COLUMNS.split(", "))
 PUT_UTTERANCE = (
-    f"INSERT INTO utterances ({UTTERANCE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+    f"INSERT INTO utterances ({UTTERANCE_COLUMNS}) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
     "ON CONFLICT (id) DO UPDATE SET sample_hash = excluded.sample_hash, audio = excluded.audio, "
     "duration_s = excluded.duration_s, source = excluded.source, language = excluded.language, "
     "split = excluded.split, text = excluded.text, speaker = excluded.speaker, "
-    "origin = excluded.origin"
+    "origin = excluded.origin, start_s = excluded.start_s, text_origin = excluded.text_origin, "
+    "made_by = excluded.made_by"
 )
 
 UNKNOWN_TASK = "unknown_task"
@@ -124,6 +127,16 @@ class Catalogue(Database):
 
     def evaluation_utterances(self) -> list[Utterance]:
         return self._utterances("WHERE split = 'test'")
+
+    def taught(self, round_number: int) -> list[Utterance]:
+        """The utterances of a round's batch that its manifest holds: what it is to learn."""
+        return self._utterances(
+            "WHERE id IN (SELECT b.utterance_id FROM query_batches b "
+            "JOIN rounds r ON r.number = b.round JOIN manifest_examples m "
+            "ON m.manifest_id = r.manifest_id AND m.utterance_id = b.utterance_id "
+            "WHERE b.round = ?)",
+            [round_number],
+        )
 
     def silence_utterances(self) -> list[Utterance]:
         """Clips in which nobody speaks."""

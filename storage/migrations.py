@@ -42,7 +42,10 @@ CREATE TABLE utterances (
         ('pool', 'train', 'validation', 'test', 'silence', 'reserved')),
     text TEXT,
     speaker TEXT,
-    origin TEXT NOT NULL             -- where it was ingested from
+    origin TEXT NOT NULL,            -- the file or row that it was taken from
+    start_s REAL,                    -- where it begins in that recording; NULL: at its beginning
+    text_origin TEXT,                -- where the text comes from, if not from there
+    made_by TEXT                     -- the model that spoke the clip, or cut it to its text
 ) STRICT;
 CREATE INDEX utterances_by_split     -- durations are summed without a look at the rows
     ON utterances (split, source, duration_s);

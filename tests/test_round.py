@@ -306,6 +306,16 @@ def test_a_select_stage_that_is_repeated_chooses_the_same(asked: World, tmp_path
     assert again.oracle.asked == asked.oracle.asked
 
 
+def test_the_candidate_hears_what_its_annotators_taught_it(asked: World) -> None:
+    answered = asked.batch(1)[:3]
+    asked.oracle.answer(*answered)
+    asked.advance(close=True)
+    recorded = asked.store.last_recorded_round()
+    assert recorded is not None
+    assert recorded.candidate_id is not None
+    assert asked.store.heard(recorded.candidate_id, asked.batch(1)) == set(answered)
+
+
 def test_a_cold_start_decodes_only_what_is_asked_about(world: World) -> None:
     world.set(select={"cold_start_wer": 0.01}, gates={"enabled": True})
     world.advance()

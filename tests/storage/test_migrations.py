@@ -14,7 +14,8 @@ COLUMNS = {
     "workspace": "id created_at follow_ups_due",
     "projects": "server project_id name high_water swept_at refreshed_for found_at",
     "sources": "name kind language weight",
-    "utterances": "id sample_hash audio duration_s source language split text speaker origin",
+    "utterances": "id sample_hash audio duration_s source language split text speaker origin "
+    "start_s text_origin made_by",
     "refusals": "origin reason detail refused_at",
     "checkpoints": "id path parent sidecar created_at pruned_at",
     "rounds": "number seed stage checkpoint_id candidate_id compared_with manifest_id promoted "

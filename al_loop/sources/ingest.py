@@ -1,101 +1,47 @@
 """Rows become utterances, or refusals with a reason. Knows no SQL: it writes to a `Catalogue`.
 
 Refused are files that cannot be decoded or labelled, rows of a labelled split without a text, rows
-of the silence split with one, and duplicates. An evaluation set, silence too, is stronger than its
-namesakes: its audio cannot enter training or the pool under any name, and audio that waits in the
-pool moves out of it. Of the speakers or recordings of a set that was drawn nothing enters training,
-and what would enter the pool is reserved. What a checkpoint may have learned, audio or sentence,
-cannot become a test.
+of the silence split with one, duplicates, and what `al_loop.sources.admission` keeps out. What the
+catalogue holds is told by its bytes, and not decoded again. A recording too long for Whisper is cut
+at its pauses where it is for the pool; with a text it is refused, for nobody knows which words are
+in which piece.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import NamedTemporaryFile
-from typing import Protocol
 
-from al_loop.audio import MAX_DURATION_S, SAMPLE_RATE, check, decode, sample_hash, write_flac
 from al_loop.errors import AudioError, ManifestError
-from al_loop.groups import By, group_of
 from al_loop.languages import WHISPER_LANGUAGES
-from al_loop.records import (
-    HELD_OUT,
-    IN_HOUSE,
-    RESERVED,
-    Refusal,
-    Source,
-    SourceKind,
-    Split,
-    Utterance,
-)
+from al_loop.records import HELD_OUT, IN_HOUSE, Refusal, Split, Utterance
+from al_loop.sources.admission import Admission, Catalogue, Intake
+from al_loop.sources.hearing import TOO_LONG, Clip, Ear, Hear, hear_clip
 from al_loop.sources.named import Named
 from al_loop.sources.rows import Row
 from al_loop.text import normalise
 
 BLOCK = 500
 """Rows committed at once: what a killed ingest loses and does again."""
-BLOCK_BYTES = 100 * 2**20
-"""Of audio in such rows: a hub's come with their audio in memory."""
+PARTS = "parts"
+"""The workspace's folder that remembers what was cut from which recording."""
 UNLABELLED = {"pool", "silence"}
 """Splits whose clips have no text: nobody has written it yet, or nobody speaks."""
-
-
-class Catalogue(Protocol):
-    """What ingest needs of the store."""
-
-    def source(self, name: str) -> Source | None: ...
-    def put_source(self, source: Source) -> None: ...
-    def find(self, utterance_id: str, sample_hash: str) -> Utterance | None: ...
-    def draws(self) -> Mapping[str, str | None]: ...
-    def held_groups(self) -> Mapping[By, Collection[str]]: ...
-    def learned_texts(self) -> list[tuple[str, str, str]]: ...
-    def add(self, utterances: Sequence[Utterance], refusals: Sequence[Refusal]) -> set[str]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Intake:
-    """What the user says of all rows; a row's own language, split and speaker come first.
-
-    weight: None keeps that of a source which exists already, and is 1 for a new one.
-    languages: the codes that the model can be told; rows of others are refused.
-    """
-
-    source: str
-    kind: SourceKind
-    language: str
-    split: Split
-    languages: frozenset[str]
-    weight: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Clip:
-    """What a row's audio turned out to be. id: SHA-256 of its bytes. sample_hash: of its samples.
-
-    keep: writes it as 16 kHz FLAC to a path.
-    """
-
-    id: str
-    sample_hash: str
-    duration_s: float
-    keep: Callable[[Path], None]
-
-
-Hear = Callable[[Path | bytes, bool], Clip]
-"""Decodes a file, or its bytes; the flag: it may be silent. Raises AudioError."""
+TIMED = "with its text it cannot be cut: align the two first (the command `align`)"
 
 
 @dataclass(slots=True)
 class Report:
-    """What became of the rows. `moved`: from the pool or a train split to an evaluation set."""
+    """What became of the rows. `moved`: from the pool or a train split to an evaluation set.
+
+    cut: recordings that were cut into pieces, which are counted as rows are.
+    """
 
     added: int = 0
     known: int = 0
     moved: int = 0
+    cut: int = 0
     refusals: list[Refusal] = field(default_factory=list)
 
 
@@ -105,11 +51,13 @@ def ingest(
     catalogue: Catalogue,
     root: Path,
     tick: Callable[[], None] = lambda: None,
-    hear: Hear | None = None,
+    hear: Hear = hear_clip,
+    tell: Callable[[str], None] = lambda message: None,
 ) -> Report:
     """Take `rows` into `catalogue`, their audio as 16 kHz FLAC into `root`/audio.
 
-    hear: what decodes a row's audio; by default, from any format that FFmpeg knows.
+    hear: what decodes a row's audio; by default, from any format that FFmpeg knows. tell: is told
+    how far a long recording is heard.
     Every row is added, known already, or refused with its reason; one bad row stops no other.
     Raises ManifestError when the source's name is reserved, or the language no Whisper code.
     """
@@ -126,24 +74,19 @@ def ingest(
             f"--language {intake.language!r}: expected model.language or one of Whisper's codes, "
             f"{', '.join(sorted(WHISPER_LANGUAGES))}"
         )
-    run = _Run(intake, catalogue, root, hear or hear_clip)
-    pending = iter(_held_out_first(rows) if isinstance(rows, Collection) else rows)
-    for block in _blocks(pending):
-        run.take_block(block, tick)
+    run = _Run(intake, catalogue, root, Ear(root / PARTS, hear, tell))
+    try:
+        for row in _held_out_first(rows) if isinstance(rows, Collection) else rows:
+            tick()
+            run.take(row)
+    except ManifestError:  # the list breaks off: what it gave is good
+        run.commit()
+        raise
+    else:
+        run.commit()
+    finally:
+        run.ear.close()
     return run.report
-
-
-def _blocks(rows: Iterator[Row]) -> Iterator[list[Row]]:
-    block: list[Row] = []
-    held = 0
-    for row in rows:
-        block.append(row)
-        held += len(row.audio) if isinstance(row.audio, bytes) else 0
-        if len(block) == BLOCK or held >= BLOCK_BYTES:
-            yield block
-            block, held = [], 0
-    if block:
-        yield block
 
 
 def _held_out_first(rows: Collection[Row]) -> Iterator[Row]:
@@ -159,39 +102,66 @@ class _Run:
     blocks before, which the catalogue holds.
     """
 
-    def __init__(self, intake: Intake, catalogue: Catalogue, root: Path, hear: Hear) -> None:
+    def __init__(self, intake: Intake, catalogue: Catalogue, root: Path, ear: Ear) -> None:
         self.intake = intake
         self.catalogue = catalogue
         self.root = root
-        self.hear = hear
+        self.ear = ear
         self.report = Report()
+        self.utterances: list[Utterance] = []
+        self.refusals: list[Refusal] = []
+        self.known = 0
         self.waiting: dict[str, str] = {}
         self.named = Named()
-        self.moving: set[str] = set()
-        self.sources: set[str] = set()
-        self.learned: dict[tuple[str, str], str] = {}
-        self.held_groups: Mapping[By, Collection[str]] = {}
-        self.normalise = cache(normalise)
+        self.admission = Admission(intake, catalogue)
 
-    def take_block(self, block: Sequence[Row], tick: Callable[[], None]) -> None:
-        utterances, refusals = [], []
-        self.held_groups = self.catalogue.held_groups()
-        if any((row.split or self.intake.split) == "test" for row in block):
-            self.learned = {  # asked anew, for a round may be at work meanwhile
-                (language, self.normalise(text, language)): utterance_id
-                for language, text, utterance_id in self.catalogue.learned_texts()
-            }
-        for row in block:
-            tick()
-            try:
-                utterance = self._take(row)
-            except AudioError as exc:
-                refusals.append(Refusal(row.origin, exc.reason, exc.detail))
-                continue
-            if utterance is None:
-                self.report.known += 1
+    def take(self, row: Row) -> None:
+        """One row, or the pieces of one that is too long; commits when a block is full."""
+        row = self.ear.whole(row)
+        try:
+            self._count(self._take(row))
+        except AudioError as exc:
+            if exc.reason != TOO_LONG or (row.split or self.intake.split) != "pool":
+                self._refuse(row, exc)
             else:
-                utterances.append(utterance)
+                self._cut(row)
+
+    def _cut(self, row: Row) -> None:
+        try:
+            pieces = list(self.ear.pieces(row))
+            if not pieces:
+                raise AudioError("no_speech", "in all its length nobody is heard to speak")
+        except AudioError as exc:
+            self._refuse(row, exc)
+            return
+        self.report.cut += 1
+        for piece in pieces:
+            try:
+                self._count(self._take(piece))
+            except AudioError as exc:
+                self._refuse(piece, exc)
+
+    def _refuse(self, row: Row, why: AudioError) -> None:
+        detail = why.detail
+        if why.reason == TOO_LONG and (row.split or self.intake.split) not in UNLABELLED:
+            detail = f"{detail.partition(';')[0]}; {TIMED}"
+        self.refusals.append(Refusal(row.origin, why.reason, detail))
+        self._commit_block()
+
+    def _count(self, utterance: Utterance | None) -> None:
+        if utterance is None:
+            self.known += 1
+        else:
+            self.utterances.append(utterance)
+        self._commit_block()
+
+    def _commit_block(self) -> None:
+        if len(self.utterances) + len(self.refusals) + self.known >= BLOCK:
+            self.commit()
+
+    def commit(self) -> None:
+        """Take in what waits. A killed ingest loses, and does again, what was not committed."""
+        utterances, refusals = self.utterances, self.refusals
         learned = self.catalogue.add(utterances, refusals)
         late = [
             Refusal(row.origin, "trained_on", "a checkpoint has learned from the same audio")
@@ -200,11 +170,15 @@ class _Run:
         ]
         if late:
             self.catalogue.add([], late)
+        self.ear.save()
         self.waiting.clear()
         taken = {row.id for row in utterances} - learned
-        self.report.moved += len(taken & self.moving)
-        self.report.added += len(taken - self.moving)
+        self.report.moved += len(taken & self.admission.moving)
+        self.report.added += len(taken - self.admission.moving)
+        self.report.known += self.known
         self.report.refusals += [*refusals, *late]
+        self.utterances, self.refusals, self.known = [], [], 0
+        self.admission.forget()
 
     def _take(self, row: Row) -> Utterance | None:
         """The row as an utterance whose audio is kept, None when it is known. Raises AudioError."""
@@ -219,7 +193,7 @@ class _Run:
             raise AudioError("no_text", f"a {split} split needs a transcript of at least one word")
         if split == "silence" and normalise(row.text or "", language):
             raise AudioError("speech", "its row has a transcript; in silence nobody speaks")
-        clip = self.hear(row.audio, split == "silence")
+        clip = self._clip(row, split == "silence")
         if twin := self.waiting.get(clip.id) or self.waiting.get(clip.sample_hash):
             raise AudioError("duplicate", f"the same audio as {twin}")
         new = Utterance(
@@ -227,102 +201,37 @@ class _Run:
             sample_hash=clip.sample_hash,
             audio=f"audio/{clip.id[:2]}/{clip.id}.flac",
             duration_s=clip.duration_s,
-            source=self._source(row.language),
+            source=self.admission.source(row.language),
             language=language,
             split=split,
             text=text,
             speaker=row.speaker,
             origin=row.origin,
+            start_s=row.start_s,
+            text_origin=row.text_origin if text is not None else None,
+            made_by=row.made_by,
         )
         known = self.catalogue.find(clip.id, clip.sample_hash)
         if known and known.id in self.named:
             raise AudioError("duplicate", f"the same audio as {known.origin}")
-        utterance = self._reconcile(known, new) if known else self._apart_from_sets(new)
-        if utterance is not None:
-            self._check_learned(utterance)
+        utterance = self.admission.of(new, known)
         path = self.root / (known or new).audio
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             clip.keep(path)
         self.waiting[clip.id] = self.waiting[clip.sample_hash] = row.origin
         self.named.add((known or new).id)
+        self.ear.note(row, (known or new).id)
         return utterance
 
-    def _apart_from_sets(self, new: Utterance) -> Utterance:
-        """The clip, reserved where an evaluation set was drawn of its speaker or recording.
+    def _clip(self, row: Row, may_be_silent: bool) -> Clip:
+        """The row's audio; of what the catalogue holds, without decoding it. Raises AudioError."""
+        id_ = self.ear.recognise(row)
+        known = self.catalogue.find(id_, id_) if id_ else None
+        if known is None:
+            return self.ear.hear(row, may_be_silent)
 
-        Raises AudioError when a checkpoint would learn from it.
-        """
-        if new.split in HELD_OUT:
-            return new
-        for by, groups in self.held_groups.items():
-            group = group_of(new.speaker, new.origin, new.id, by)
-            if group not in groups:
-                continue
-            if new.split != "pool":
-                raise AudioError("in_evaluation_set", f"a set was drawn of its {group}")
-            return replace(new, split=RESERVED)
-        return new
+        def keep(path: Path) -> None:
+            self.ear.hear(row, may_be_silent).keep(path)
 
-    def _check_learned(self, utterance: Utterance) -> None:
-        """Raises AudioError when a checkpoint may have learned a test's text from another clip.
-
-        Of the very same clip, the catalogue itself says so.
-        """
-        if utterance.split != "test":
-            return
-        said = utterance.language, normalise(utterance.text or "", utterance.language)
-        if self.learned.get(said, utterance.id) != utterance.id:
-            raise AudioError("text_trained_on", "a checkpoint has learned the same text")
-
-    def _source(self, row_language: str | None) -> str:
-        """The source's name; rows that state their language go to one source a language."""
-        intake = self.intake
-        name = f"{intake.source}_{row_language}" if row_language else intake.source
-        if name not in self.sources:
-            if name in self.catalogue.draws():
-                raise AudioError("source_taken", f"{name!r} is an evaluation set that was drawn")
-            known = self.catalogue.source(name)
-            weight = intake.weight or (known.weight if known else 1.0)
-            language = row_language or intake.language
-            self.catalogue.put_source(Source(name, intake.kind, language, weight))
-            self.sources.add(name)
-        return name
-
-    def _reconcile(self, known: Utterance, new: Utterance) -> Utterance | None:
-        """What to do with audio that the catalogue holds: nothing, refuse, or move it to a test."""
-        if known.split == RESERVED:
-            if new.split == "pool" and (known.id == new.id or known.origin == new.origin):
-                return None
-            raise AudioError(
-                "reserved",
-                f"{known.origin} has the same audio, and is kept for an evaluation set or is of "
-                "its speakers",
-            )
-        same_place = (known.split, known.source) == (new.split, new.source)
-        if same_place and (known.id == new.id or known.origin == new.origin):
-            if known.text == new.text:
-                return None
-            raise AudioError("text_differs", f"taken in before with the text {known.text!r}")
-        if known.split in HELD_OUT and new.split not in HELD_OUT:
-            raise AudioError(
-                "in_evaluation_set", f"the same audio as {known.origin}, of {known.source}"
-            )
-        if known.split in HELD_OUT or new.split not in HELD_OUT:
-            raise AudioError("duplicate", f"the same audio as {known.origin}, of {known.source}")
-        self.moving.add(known.id)
-        return replace(new, id=known.id, sample_hash=known.sample_hash, audio=known.audio)
-
-
-def hear_clip(audio: Path | bytes, may_be_silent: bool) -> Clip:
-    """Decode and check a file, or its bytes. Raises AudioError."""
-    if isinstance(audio, bytes):
-        with NamedTemporaryFile(suffix=".audio") as file:
-            file.write(audio)
-            file.flush()
-            return hear_clip(Path(file.name), may_be_silent)
-    samples = decode(audio, MAX_DURATION_S)
-    with audio.open("rb") as file:
-        id_ = hashlib.file_digest(file, "sha256").hexdigest()
-    check(samples, may_be_silent)
-    return Clip(id_, sample_hash(samples), len(samples) / SAMPLE_RATE, partial(write_flac, samples))
+        return Clip(known.id, known.sample_hash, known.duration_s, keep)

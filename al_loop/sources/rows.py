@@ -1,15 +1,17 @@
 """What can be ingested: folders, manifests, hub data sets, all as rows of one kind.
 
-Reads listings and metadata; decodes no audio and knows no database.
+Reads listings and metadata; decodes no audio and knows no database. Data sets that come in a form
+of their own have modules beside this one.
 """
 
 from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,14 +22,19 @@ from al_loop.records import SPLITS, Split
 LABELS_OF_TEXT = ("transcription", "text", "sentence")
 """Column names for the transcript: ours and the seed's, NeMo's, Common Voice's."""
 LABELS_OF_PATH = ("path", "audio_filepath", "audio")
-HUB_TIMEOUT_S = 5.0
 METADATA = {".csv", ".json", ".jsonl", ".md", ".tsv", ".txt"}
 """Files that lie beside audio in a folder and are passed over without a word."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One thing to ingest. `audio` is a file or its bytes; None fields follow the command's."""
+    """One thing to ingest. `audio` is a file or its bytes; None fields follow the command's.
+
+    start_s, end_s: the part of the recording that is meant; None: from its beginning, to its end.
+    Bytes are the part itself, and these say where it was taken from.
+    stated_s: how long its listing says it is; what is much shorter is half a download.
+    text_origin, made_by: as an utterance has them.
+    """
 
     origin: str
     audio: Path | bytes | None
@@ -36,6 +43,15 @@ class Row:
     split: Split | None = None
     speaker: str | None = None
     problem: str | None = None
+    start_s: float | None = None
+    end_s: float | None = None
+    stated_s: float | None = None
+    text_origin: str | None = None
+    made_by: str | None = None
+
+    @property
+    def is_part(self) -> bool:
+        return self.start_s is not None or self.end_s is not None
 
 
 class Listing(Collection[Row]):
@@ -93,7 +109,9 @@ def read_rows(
         raise ManifestError(
             f"{place}: expected a folder, a .tsv, .csv or .jsonl manifest, or a hub data set's id"
         )
-    return _hub(place, hub_split, text_column)
+    from al_loop.sources.hub import Columns, read_hub
+
+    return read_hub(place, {hub_split: None}, Columns(text=text_column))
 
 
 def _folder(folder: Path) -> Iterator[Row]:
@@ -101,7 +119,7 @@ def _folder(folder: Path) -> Iterator[Row]:
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         if hidden or path.is_dir() or path.suffix.lower() in METADATA:
             continue
-        yield Row(_printable(path), path)
+        yield Row(printable(path), path)
 
 
 class _PlainTabs(csv.excel_tab):
@@ -133,13 +151,56 @@ def _json_lines(path: Path) -> Iterator[Row]:
 
 
 def _json_line(path: Path, number: int, line: str) -> Row:
+    record = json_record(line)
+    if isinstance(record, str):
+        return Row(f"{printable(path)}:{number}", None, problem=record)
+    return json_row(path, number, record)
+
+
+def json_record(line: str) -> dict[str, Any] | str:
+    """The object on a line of a JSONL file, or what is wrong with the line."""
     try:
         record = json.loads(line)
     except json.JSONDecodeError as exc:
-        return Row(f"{_printable(path)}:{number}", None, problem=f"not JSON: {exc}")
-    if not isinstance(record, dict):
-        return Row(f"{_printable(path)}:{number}", None, problem="not a JSON object")
-    return _manifest_row(path, number, record)
+        return f"not JSON: {exc}"
+    return record if isinstance(record, dict) else "not a JSON object"
+
+
+def json_row(
+    path: Path, number: int, record: Mapping[str, Any], find: Callable[[str], Path] | None = None
+) -> Row:
+    """A line of a JSONL manifest as NeMo writes them: `offset` and `duration` are in seconds.
+
+    With an offset the part of the recording is meant; without one the duration is the file's.
+    find: what the name of a file means, by default a file beside the manifest, or a full path.
+    """
+    row = _manifest_row(path, number, record, find)
+    offset, duration = (_seconds(record.get(name)) for name in ("offset", "duration"))
+    if row.problem is not None or not isinstance(row.audio, Path):
+        return row
+    if record.get("offset") is None:
+        return replace(row, stated_s=duration or None)
+    if offset is None or not duration:
+        stated = f"offset {record.get('offset')!r}, duration {record.get('duration')!r}"
+        return Row(row.origin, None, problem=f"{stated}: both in seconds say which part is meant")
+    where = printable(row.audio)
+    return part_of(replace(row, text_origin=row.origin), where, offset, offset + duration)
+
+
+def part_of(row: Row, recording: str, start_s: float, end_s: float | None) -> Row:
+    """The row, of a part of a recording only, as its origin says; end_s None: up to the end."""
+    end = "" if end_s is None else f"{end_s:.2f}"
+    origin = f"{recording}#{start_s:.2f}-{end}"
+    return replace(row, origin=origin, start_s=start_s, end_s=end_s)
+
+
+def _seconds(value: Any) -> float | None:
+    """A time that is not negative; None where it is none."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) and number >= 0 else None
 
 
 def _need_path_column(path: Path, columns: Any) -> None:
@@ -150,8 +211,13 @@ def _need_path_column(path: Path, columns: Any) -> None:
         )
 
 
-def _manifest_row(manifest: Path, line: int, record: Mapping[str, Any]) -> Row:
-    origin = f"{_printable(manifest)}:{line}"
+def _manifest_row(
+    manifest: Path,
+    line: int,
+    record: Mapping[str, Any],
+    find: Callable[[str], Path] | None = None,
+) -> Row:
+    origin = f"{printable(manifest)}:{line}"
     values = {str(key): value for key, value in record.items() if value not in (None, "")}
     if any(
         key == "None" or not isinstance(value, str | int | float) for key, value in values.items()
@@ -163,9 +229,13 @@ def _manifest_row(manifest: Path, line: int, record: Mapping[str, Any]) -> Row:
     split = str(values["split"]) if "split" in values else None
     if split is not None and split not in SPLITS:
         return Row(origin, None, problem=f"split {split!r} is none of {', '.join(SPLITS)}")
+    try:
+        audio = find(named) if find else manifest.parent / named
+    except ManifestError as exc:
+        return Row(origin, None, problem=str(exc))
     return Row(
         origin,
-        manifest.parent / named,
+        audio,
         text=next((str(values[key]) for key in LABELS_OF_TEXT if key in values), None),
         language=str(values["language"]) if "language" in values else None,
         split=split,
@@ -173,37 +243,6 @@ def _manifest_row(manifest: Path, line: int, record: Mapping[str, Any]) -> Row:
     )
 
 
-def _printable(path: Path) -> str:
+def printable(path: Path) -> str:
     """The path as text that a database takes, whatever encoding the file's name is in."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def _hub(name: str, hub_split: str, text_column: str | None) -> Iterator[Row]:
-    import datasets
-    from huggingface_hub import HfApi
-
-    repository, _, configuration = name.partition(":")
-    try:
-        HfApi().dataset_info(repository, timeout=HUB_TIMEOUT_S)  # datasets would retry for minutes
-        data = datasets.load_dataset(repository, configuration or None, split=hub_split)
-    except Exception as exc:  # datasets raises many unrelated types: offline, absent, gated, …
-        raise ManifestError(
-            f"{name}: neither a folder nor a manifest here, and the hub gives no data set of that "
-            f"name ({type(exc).__name__}: {exc})"
-        ) from exc
-    audio = next(
-        (key for key, kind in data.features.items() if isinstance(kind, datasets.Audio)), None
-    )
-    if audio is None:
-        raise ManifestError(f"{name}: no audio column among {', '.join(data.features)}")
-    text = text_column or next((key for key in LABELS_OF_TEXT if key in data.features), None)
-    if text is not None and text not in data.features:
-        raise ManifestError(f"{name}: no column {text!r} among {', '.join(data.features)}")
-    # the Audio feature would decode with torchcodec: take the bytes instead
-    for index, record in enumerate(data.cast_column(audio, datasets.Audio(decode=False))):
-        held = record[audio]
-        yield Row(
-            f"{name}/{hub_split}/{index}",
-            held["bytes"] if held["bytes"] is not None else Path(held["path"]),
-            text=record[text] if text else None,
-        )

@@ -1,9 +1,7 @@
 from collections.abc import Collection
 from pathlib import Path
 
-import datasets
 import pytest
-from huggingface_hub import HfApi
 
 from al_loop.errors import ManifestError
 from al_loop.sources.rows import read_rows
@@ -53,23 +51,6 @@ def test_a_folder_passes_over_texts_and_hidden_files(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     names = [Path(row.origin).name for row in read_rows(str(tmp_path))]
     assert names == ["a.mp3", "b.wav", "c.flac"]
-
-
-def test_a_data_set_of_datasets_is_read_without_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
-    struct = {"bytes": datasets.Value("binary"), "path": datasets.Value("string")}
-    made = datasets.Dataset.from_dict(
-        {"audio": [{"bytes": b"RIFF", "path": None}], "transcription": ["саат"]},
-        features=datasets.Features({"audio": struct, "transcription": datasets.Value("string")}),
-    ).cast_column("audio", datasets.Audio())
-    monkeypatch.setattr(HfApi, "dataset_info", lambda *_, **__: None)
-    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: made)
-    (row,) = read_rows("org/name")
-    assert (row.audio, row.text, row.origin) == (b"RIFF", "саат", "org/name/train/0")
-
-
-def test_a_hub_data_set_out_of_reach_says_so() -> None:
-    with pytest.raises(ManifestError, match="the hub gives no data set of that name"):
-        list(read_rows("nobody/nothing"))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := demo
 
-.PHONY: setup demo test unit lint docs bench bench-train bench-selection bench-acquisition bench-catalogue bench-labelstudio ui clean
+.PHONY: setup demo test unit lint docs bench bench-train bench-selection bench-acquisition bench-catalogue bench-labelstudio bench-dashboard bench-alignment ui clean
 
 setup: $(STAMP)
 
@@ -59,6 +59,12 @@ bench-catalogue: setup
 
 bench-labelstudio: setup
 	$(BIN)/python -m benchmarks.labelstudio
+
+bench-dashboard: setup
+	$(BIN)/python -m benchmarks.dashboard
+
+bench-alignment: setup
+	$(BIN)/python -m benchmarks.alignment
 
 ui: setup
 	$(BIN)/al-loop --workspace $(DEMO) ui

@@ -11,11 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 
 import jiwer
 
 from al_loop.text import normalise
+
+PAIRS_KEPT = 32_768
+"""Of texts, with how far they differ. Whoever asks again after a few more answers, as a dashboard
+does, compares the same pairs again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,7 @@ class Disagreement:
         return self.character_edits / self.characters if self.characters else 0.0
 
 
+@lru_cache(PAIRS_KEPT)
 def compare(one: str, other: str, language: str) -> Disagreement:
     """How far two texts differ. Two without a word agree."""
     first, second = normalise(one, language), normalise(other, language)

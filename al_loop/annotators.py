@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from al_loop.agreement import Disagreement, between, compare, pooled, unchanged
+from al_loop.agreement import Disagreement, between, compare, pooled
 from al_loop.metrics import count_errors, error_rate, wilson
 from al_loop.records import UNKNOWN_ANNOTATOR, Annotation, TaskKey, TaskKind
 from al_loop.text import normalise
@@ -84,6 +84,15 @@ class Annotator:
     unsure: Figure | None
 
 
+@dataclass(frozen=True, slots=True)
+class Together:
+    """All annotators in one round; figures as those of `Annotator`."""
+
+    round: int
+    unchanged: Figure | None
+    agreement: Figure | None
+
+
 def annotators(rows: Sequence[Answered], language: str, longest_answer_s: float) -> list[Annotator]:
     """The figures of everybody who answered; names that are numbers in their order.
 
@@ -92,12 +101,7 @@ def annotators(rows: Sequence[Answered], language: str, longest_answer_s: float)
     by_name: dict[str, list[Answered]] = {}
     for row in sorted(rows, key=_time):
         by_name.setdefault(row.answer.annotator, []).append(row)
-    texts = {
-        name: {row.answer.utterance_id: row.answer.text for row in own if row.answer.text}
-        for name, own in ((name, _no_gold(own)) for name, own in by_name.items())
-        if name != UNKNOWN_ANNOTATOR
-    }
-    pairs = between(texts, language)
+    pairs = _apart(by_name, language)
     return [
         _figures(
             name,
@@ -108,6 +112,21 @@ def annotators(rows: Sequence[Answered], language: str, longest_answer_s: float)
         )
         for name, own in sorted(by_name.items(), key=lambda item: (len(item[0]), item[0]))
     ]
+
+
+def by_round(rows: Sequence[Answered], language: str) -> list[Together]:
+    """The figures of all annotators together in each round, evaluation sets left out."""
+    rounds: dict[int, dict[str, list[Answered]]] = {}
+    for row in sorted(rows, key=_time):
+        if row.kind != "evaluation":
+            by_name = rounds.setdefault(row.answer.key.round, {})
+            by_name.setdefault(row.answer.annotator, []).append(row)
+    found = []
+    for number, by_name in sorted(rounds.items()):
+        own = [row for some in by_name.values() for row in some]
+        apart = [row for pair in _apart(by_name, language).values() for row in pair]
+        found.append(Together(number, _unchanged(_edits(own, language)), _alike(apart)))
+    return found
 
 
 def gold_scores(rows: Sequence[Answered], language: str) -> dict[str, float]:
@@ -154,10 +173,8 @@ def _figures(
     seconds = [row.lead_time_s for row in answers if row.lead_time_s is not None]
     said = [row for row in answers if row.verdict != "skipped"]
     texts = [row for row in said if row.text is not None]
-    drafts = [(row.text or "", row.shown) for row in texts if row.shown and row.shown.strip()]
-    edits = [compare(shown, text, language) for text, shown in drafts]
+    edits = _edits(own, language)
     is_one = name != UNKNOWN_ANNOTATOR
-    kept = sum(unchanged(text, shown, language) for text, shown in drafts)
     return Annotator(
         name=name,
         answers=len(answers),
@@ -166,14 +183,43 @@ def _figures(
         minutes=sum(min(taken_s, longest_answer_s) for taken_s in seconds) / 60,
         median_s=median(seconds) if seconds else None,
         edits=pooled(edits).word_edits / len(edits) if edits else None,
-        edited=_of_words([(row.word_edits, row.words) for row in edits]),
-        unchanged=_of_answers(kept, len(drafts)),
+        edited=_edited(edits),
+        unchanged=_unchanged(edits),
         agreement=_alike(apart),
         gold=_right(_gold_errors(own, language)) if is_one else None,
         consistency=_alike(_repeated(own, language)) if is_one else None,
         unusable=_of_answers(len(said) - len(texts), len(said)),
         unsure=_of_answers(sum(row.unsure for row in texts), len(texts)),
     )
+
+
+def _edits(own: Sequence[Answered], language: str) -> list[Disagreement]:
+    """How far each text is from the draft that was shown, where one was."""
+    return [
+        compare(row.answer.shown, row.answer.text, language)
+        for row in own
+        if row.answer.text is not None and row.answer.shown and row.answer.shown.strip()
+    ]
+
+
+def _edited(edits: Sequence[Disagreement]) -> Figure | None:
+    return _of_words([(row.word_edits, row.words) for row in edits])
+
+
+def _unchanged(edits: Sequence[Disagreement]) -> Figure | None:
+    return _of_answers(sum(not row.character_edits for row in edits), len(edits))
+
+
+def _apart(
+    by_name: Mapping[str, Sequence[Answered]], language: str
+) -> dict[tuple[str, str], list[Disagreement]]:
+    """How far each two annotators differ. Of several answers about a clip the latest counts."""
+    texts = {
+        name: {row.answer.utterance_id: row.answer.text for row in _no_gold(own) if row.answer.text}
+        for name, own in by_name.items()
+        if name != UNKNOWN_ANNOTATOR
+    }
+    return between(texts, language)
 
 
 def _gold_errors(own: Sequence[Answered], language: str) -> list[tuple[int, int]]:

@@ -9,9 +9,8 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
@@ -19,10 +18,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from al_loop.commands import annotators, backup, doctor, evalset, labelstudio, transfer
+from al_loop.commands import (
+    align,
+    annotators,
+    backup,
+    ctc,
+    doctor,
+    evalset,
+    importing,
+    labelstudio,
+    report,
+    transfer,
+    ui,
+)
 from al_loop.config import load_settings
 from al_loop.errors import AlLoopError, WorkspaceError
-from al_loop.records import MAIN_PROJECT, SOURCE_KINDS, SPLITS, STAGES
+from al_loop.records import MAIN_PROJECT, STAGES
 from al_loop.wiring import (
     LOG,
     alone,
@@ -108,60 +119,6 @@ def init(workspace: Path, folder: Path | None) -> None:
         raise WorkspaceError(f"{path} exists already, and stays as it is") from exc
     Store(Workspace.open(root)).close()
     click.echo(f"{path} is written; `al-loop -w {root} ingest …` brings audio in")
-
-
-@main.command()
-@click.argument("place")
-@click.option("--source", required=True, help="A name for where this data comes from.")
-@click.option("--kind", type=click.Choice(SOURCE_KINDS), default="open_source", show_default=True)
-@click.option("--language", default=None, help="As a Whisper code; default: model.language.")
-@click.option("--split", type=click.Choice(SPLITS), default="pool", show_default=True)
-@click.option(
-    "--weight",
-    type=POSITIVE,
-    help="How often its examples are seen in training; default: 1, or what it was.",
-)
-@click.option("--hub-split", default="train", show_default=True, help="Of a hub data set.")
-@click.option("--text-column", default=None, help="Of a hub data set.")
-@click.pass_obj
-def ingest(
-    workspace: Path,
-    place: str,
-    source: str,
-    kind: Any,
-    language: str | None,
-    split: Any,
-    weight: float | None,
-    hub_split: str,
-    text_column: str | None,
-) -> None:
-    """Take in a folder, a manifest (.tsv, .csv, .jsonl), or a hub data set.
-
-    A manifest's own columns language, split and speaker come before the options; rows that state
-    a language go to a source of their own, such as NAME_ky. What cannot be used is refused row by
-    row, with its reason; the rest goes in. Doing it twice adds nothing.
-    """
-    from tqdm import tqdm
-
-    from al_loop.languages import WHISPER_LANGUAGES
-    from al_loop.sources.ingest import Intake
-    from al_loop.sources.ingest import ingest as take_in
-    from al_loop.sources.rows import read_rows
-
-    root, settings, store = open_workspace(workspace)
-    target = settings.model.language
-    languages = WHISPER_LANGUAGES | {target}
-    intake = Intake(source, kind, language or target, split, languages, weight)
-    rows = read_rows(place, hub_split, text_column)
-    total = len(rows) if isinstance(rows, Sized) else None
-    with tqdm(total=total, unit="clip", disable=None) as bar:
-        report = take_in(rows, intake, store, root.root, bar.update)
-    for refusal in report.refusals:
-        click.echo(f"refused {refusal.origin}: {refusal.reason} ({refusal.detail})")
-    click.echo(
-        f"{report.added} added, {report.moved} moved to an evaluation set, "
-        f"{report.known} known already, {len(report.refusals)} refused"
-    )
 
 
 # -- the loop ------------------------------------------------------------------------------------
@@ -587,29 +544,17 @@ def evaluate(workspace: Path, checkpoint: str | None, full_windows: bool, as_jso
         click.echo(line)
 
 
-@main.command()
-@click.option("--port", type=int, default=8501, show_default=True)
-@click.pass_obj
-def ui(workspace: Path, port: int) -> None:
-    """Open the dashboard on loopback."""
-    root = Workspace.open(workspace)
-    page = Path(__file__).parent.parent / "ui" / "dashboard.py"
-    arguments = [
-        *("--server.address", "127.0.0.1", "--server.port", str(port)),
-        *("--server.headless", "true", "--browser.gatherUsageStats", "false"),
-        *("--client.toolbarMode", "minimal"),
-    ]
-    click.echo(f"dashboard: http://127.0.0.1:{port}")
-    environment = os.environ | {"AL_LOOP_WORKSPACE": str(root.root)}
-    command = [sys.executable, "-m", "streamlit", "run", str(page), *arguments]
-    sys.exit(subprocess.run(command, env=environment, check=False).returncode)
-
-
 # -- beside the loop -----------------------------------------------------------------------------
 
 for command in (
+    importing.ingest,
+    importing.importing,
+    align.align,
+    ctc.ctc,
     labelstudio.labelstudio,
     annotators.annotators,
+    report.report,
+    ui.ui,
     evalset.evalset,
     doctor.doctor,
     transfer.export_labels,

@@ -1,7 +1,8 @@
 """`al_loop.toml`: one validated, frozen value per workspace. Knows nothing of who uses it.
 
 Secrets are never in the file: the Label Studio token comes from the environment variable
-`AL_LOOP_LABEL_STUDIO_TOKEN`, or from a file with mode 0600 that `label_studio.token_file` names.
+`AL_LOOP_LABEL_STUDIO_TOKEN`, or from a file with mode 0600 that `label_studio.token_file` names;
+the dashboard's password from `AL_LOOP_DASHBOARD_PASSWORD`.
 """
 
 from __future__ import annotations
@@ -14,11 +15,19 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from al_loop.errors import ConfigError
 
 TOKEN_VARIABLE = "AL_LOOP_LABEL_STUDIO_TOKEN"
+DASHBOARD_PASSWORD_VARIABLE = "AL_LOOP_DASHBOARD_PASSWORD"
 EMBEDDED = "embedded"
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -432,6 +441,33 @@ class PromoteSettings(Section):
     )
 
 
+class DashboardSettings(Section):
+    """Who may look at the dashboard, and how it is read. A password comes from the environment."""
+
+    language: Literal["en", "ru", "ky"] = Field("en", description="of the interface at first")
+    access: Literal["open", "password", "oidc", "proxy"] = Field(
+        "open",
+        description="open: to whoever reaches it, on loopback alone; password: the one in "
+        f"{DASHBOARD_PASSWORD_VARIABLE}; oidc: by Streamlit's st.login; proxy: another server "
+        "checks",
+    )
+    allowed: list[Annotated[str, Field(pattern=r"^[^@\s]*@[^@\s]+$")]] = Field(
+        [], description="with oidc: addresses, or domains as @example.org, that may look"
+    )
+    hide_annotators: bool = Field(False, description="numbers instead of annotators' names")
+    hour_cost: float = Field(0.0, ge=0, description="what an annotator's hour costs; 0: not shown")
+    currency: str = Field("USD", max_length=12, description="of hour_cost")
+    refresh_s: Count = Field(60, description="so often the overview looks for news")
+
+    @model_validator(mode="after")
+    def _someone_may_look(self) -> DashboardSettings:
+        if self.access == "oidc" and not self.allowed:
+            raise ValueError(
+                'access = "oidc" lets nobody in without `allowed`: name addresses or domains'
+            )
+        return self
+
+
 class Settings(Section):
     """All of `al_loop.toml`. `seed` is where every round's own seed comes from."""
 
@@ -447,6 +483,7 @@ class Settings(Section):
     train: TrainSettings = TrainSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
     promote: PromoteSettings = PromoteSettings()
+    dashboard: DashboardSettings = DashboardSettings()
 
 
 def load_settings(path: Path) -> Settings:

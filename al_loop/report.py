@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from al_loop.closing import closing
 from al_loop.errors import WorkspaceError
 from al_loop.evidence_lines import lines
 
@@ -31,7 +32,7 @@ def status_lines(reader: Reader, settings: Settings) -> list[str]:
     minutes = f"{status.labelled_s / 60:.1f} min"
     return [
         f"round:    {_round(status)}",
-        f"waits:    {_waits(status, settings.label_studio.close_share)}",
+        f"waits:    {_waits(status, settings)}",
         f"data:     {status.pool} clips ({status.pool_s / 60:.1f} min) in the pool, "
         f"{status.labelled} labelled ({minutes}), {status.refused} refused"
         f"{_waiting(reader, status)}",
@@ -199,13 +200,13 @@ def _waiting(reader: Reader, status: Status) -> str:
     return f"; {scored}, the rest waits for later rounds"
 
 
-def _waits(status: Status, close_share: float) -> str:
+def _waits(status: Status, settings: Settings) -> str:
     if status.failed_stage:
         return f"until {status.retry_at}, then it tries {status.failed_stage} again"
     if status.stage == "pull":
         return (
             f"for annotators: {status.answered} of {status.tasks} tasks are answered, "
-            f"it goes on at {close_share:.0%}"
+            f"it goes on at {closing(settings.label_studio, status.tasks, status.pushed_at)}"
         )
     if status.stage is None and status.round is not None and not status.pool:
         return "for audio: the pool is empty, `al-loop ingest` fills it"

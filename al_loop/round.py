@@ -10,7 +10,6 @@ every later round asks annotators first.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
 
 from al_loop.asking import Asking
+from al_loop.closing import closes_at, closing
 from al_loop.config import Settings
 from al_loop.errors import AlLoopError, ConfigError, OracleUnavailable
 from al_loop.listening import Listening
@@ -221,12 +221,9 @@ class Loop:
             self._hear()
         except OracleUnavailable as exc:  # where nobody labels any more, the server may be gone
             self.say(f"late answers were not asked for: {exc}")
-        if self.store.unanswered() == 0 or _now() >= self._closes_at(pushed_at):
+        over = _now() >= closes_at(self.settings.label_studio, pushed_at)
+        if self.store.unanswered() == 0 or over:
             self.store.put_labels(*self._settled())
-
-    def _closes_at(self, pushed_at: str) -> datetime:
-        days = self.settings.label_studio.close_after_days
-        return datetime.fromisoformat(pushed_at) + timedelta(days=days)
 
     def _create_base(self) -> str:
         self.say(f"preparing {self.settings.model.checkpoint}")
@@ -392,16 +389,14 @@ class Loop:
     def _pull(self, current: Round, close: bool) -> Outcome | None:
         self._hear()
         answered, total = self.store.answered(current.number)
-        rule = self.settings.label_studio
         assert current.pushed_at is not None
-        closes_at = self._closes_at(current.pushed_at)
-        needed = math.ceil(round(rule.close_share * total, 6))  # 0.55 * 100 is more than 55
-        if answered < needed and not close and _now() < closes_at:
+        found = closing(self.settings.label_studio, total, current.pushed_at)
+        if found.waits(answered, _now()) and not close:
             return Outcome(
                 "waiting",
                 current.number,
                 f"round {current.number} waits for annotators: {answered} of {total} tasks are "
-                f"answered, it goes on at {needed} or on {closes_at:%Y-%m-%d %H:%M} UTC",
+                f"answered, it goes on at {found}",
             )
         self.asking.top_up(current, partial(self._choose, current, again=True))
         with self._finishing(current):

@@ -23,7 +23,7 @@ from al_loop.errors import ConfigError
 from al_loop.records import Stage
 from al_loop.simulation.folders import START, Filled, Folders
 from al_loop.simulation.material import Material, check, divide, keep
-from al_loop.simulation.points import Point
+from al_loop.simulation.point import Point
 from al_loop.simulation.replay import PROFILES, Plan, read_points
 from al_loop.simulation.settings import DEFAULT, STRATEGIES, Simulation, identity, strategy_settings
 

@@ -65,7 +65,7 @@ def add_history(store: Store, count: int) -> None:
                 ask(store, rows[:ANSWERED])
             pool = [row for row in rows if row.utterance.split == "pool"]
             for row in pool[ANSWERED:] if number == 0 else pool:
-                if held := _held_back(row):
+                if held := held_back(row):
                     gated.append(held)
                 elif len(waiting) < WAITING:
                     waiting.append(row)
@@ -73,7 +73,7 @@ def add_history(store: Store, count: int) -> None:
         _wait_for_annotators(store, waiting, gated)
 
 
-def _held_back(row: Row) -> Gated | None:
+def held_back(row: Row) -> Gated | None:
     """What the gates make of generated junk."""
     profile, heard = row.profile, row.hypothesis
     compression = heard.compression_ratio if heard else 0.0

@@ -4,11 +4,32 @@ from __future__ import annotations
 
 from typing import Any
 
+from al_loop.records import EVALUATION_ROUND
 from storage.reading import Connection
 
 
 class AnnotatorQueries(Connection):
-    """What was answered, and what was asked beside the batches."""
+    """What was answered, and what waits for an answer."""
+
+    def workspace_id(self) -> str:
+        """The workspace's random id, which is made once."""
+        found: str = self._one("SELECT id FROM workspace")["id"]
+        return found
+
+    def open_tasks(self) -> list[dict[str, Any]]:
+        """One row a round and kind with tasks that wait for an answer: `tasks`, `missing` answers.
+
+        unpushed: of the tasks, those that Label Studio does not hold yet. pushed_at: when the
+        round's batch was; None before that, and of evaluation sets, which are of no batch.
+        """
+        return self._all(
+            "SELECT t.round, t.kind, count(*) AS tasks, sum(t.wanted - t.answers) AS missing, "
+            "sum(t.task_id IS NULL) AS unpushed, iif(t.round = ?, NULL, r.pushed_at) AS pushed_at "
+            "FROM tasks t INDEXED BY open_tasks LEFT JOIN rounds r ON r.number = t.round "
+            "WHERE t.answers < t.wanted AND t.closed_at IS NULL "
+            "GROUP BY t.round, t.kind ORDER BY t.round, t.kind",
+            [EVALUATION_ROUND],
+        )
 
     def annotator_answers(self) -> list[dict[str, Any]]:
         """One row an answer that counts, with its task: all that `annotations` has, and `kind`.

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from storage.annotator_queries import AnnotatorQueries
+from storage.cost_queries import CostQueries
+from storage.overview_queries import OverviewQueries
 from storage.selection_queries import SelectionQueries
-
-COMPARED_WITH = "coalesce(r.compared_with, r.checkpoint_id)"
-"""The checkpoint in use when a round's candidate was judged, or when the round was opened: not the
-same where somebody promoted by hand in between."""
-IN_USE = f"CASE WHEN r.promoted = 1 THEN r.candidate_id ELSE {COMPARED_WITH} END"
-"""The checkpoint in use after a round, whatever was promoted by hand later on."""
+from storage.source_queries import SourceQueries
+from storage.sql import COMPARED_WITH, IN_USE, QUERY, USABLE, WAITED_FOR
+from storage.training_queries import TrainingQueries
+from storage.transcript_queries import TranscriptQueries
 
 POOL = (
     "WITH whole AS (SELECT count(*) AS n, total(duration_s) AS s FROM utterances "
@@ -31,28 +31,12 @@ POOL = (
 """What may be chosen: all of the pool less what was asked about, which is little. The sum over all
 reads one index; asking each of a million whether it was asked about would read every row."""
 
-QUERY = "t.utterance_id = b.utterance_id AND t.round = b.round AND t.kind = 'query'"
-"""The task that asks about a member of a query batch."""
-USABLE = "l.text IS NOT NULL AND l.settled <> 'disputed'"
-"""A label that a model may learn from."""
-
-EPOCH = (
-    "epoch",
-    "draws",
-    "steps",
-    "accumulation",
-    "loss",
-    "validation_loss",
-    "mean_grad_norm",
-    "full_grad_norm",
-)
-"""What a checkpoint's sidecar says of each epoch."""
-
 
 @dataclass(frozen=True, slots=True)
 class Status:
     """Where the loop stands. `stage`: None when the last round is recorded. `failed_stage`: what
-    failed last and has not worked since; "open" is what precedes a round's first stage."""
+    failed last and has not worked since; "open" is what precedes a round's first stage. `tasks`,
+    `answered`: of what the round waits for. `pushed_at`: when its tasks were."""
 
     round: int | None
     stage: str | None
@@ -67,13 +51,24 @@ class Status:
     tasks: int
     answered: int
     refused: int
+    pushed_at: str | None = None
 
 
-class Reader(SelectionQueries, AnnotatorQueries):
+class Reader(
+    SelectionQueries,
+    TranscriptQueries,
+    AnnotatorQueries,
+    CostQueries,
+    OverviewQueries,
+    SourceQueries,
+    TrainingQueries,
+):
     """All questions to one workspace's database. Raises WorkspaceError where there is none yet."""
 
     def status(self) -> Status:
-        last = self._first("SELECT number, stage FROM rounds ORDER BY number DESC LIMIT 1")
+        last = self._first(
+            "SELECT number, stage, pushed_at FROM rounds ORDER BY number DESC LIMIT 1"
+        )
         failure = self._first(
             "SELECT stage, failures, error, retry_at FROM stage_runs WHERE error IS NOT NULL "
             "ORDER BY round DESC LIMIT 1"
@@ -87,8 +82,7 @@ class Reader(SelectionQueries, AnnotatorQueries):
         batch = self._one(
             "SELECT count(*) AS tasks, "
             "coalesce(sum(t.answers > 0), 0) AS answered FROM query_batches b "
-            f"LEFT JOIN tasks t ON {QUERY} WHERE b.round = ? AND b.top_up = 0 "
-            "AND (t.closed_at IS NULL OR t.answers > 0)",
+            f"LEFT JOIN tasks t ON {QUERY} WHERE b.round = ? AND {WAITED_FOR}",
             [last.get("number")],
         )
         return Status(
@@ -105,6 +99,7 @@ class Reader(SelectionQueries, AnnotatorQueries):
             tasks=batch["tasks"],
             answered=batch["answered"],
             refused=self._one("SELECT count(*) AS n FROM refusals")["n"],
+            pushed_at=last.get("pushed_at"),
         )
 
     def error_rates(self) -> list[dict[str, Any]]:
@@ -151,6 +146,8 @@ class Reader(SelectionQueries, AnnotatorQueries):
     def rounds(self) -> list[dict[str, Any]]:
         """One row a round: tasks, answers, labels, their minutes, and the decision.
 
+        tasks, answered: of what the round waits for, as in `Status`. topped_up: clips that were
+        chosen later. labelled, labelled_min: of all that the round asked about.
         hallucinated_share: of the silence set's clips, by the checkpoint in use after the round.
         """
         return self._all(
@@ -161,8 +158,9 @@ class Reader(SelectionQueries, AnnotatorQueries):
             "WHERE p.round = r.number AND p.promoted_by IN ('hand', 'rollback')) AS by_hand, "
             "(SELECT 1.0 * s.hallucinated / s.clips FROM silence_evaluations s "
             f"WHERE s.round = r.number AND s.checkpoint_id = {IN_USE}) AS hallucinated_share, "
-            "count(b.utterance_id) AS tasks, "
-            "coalesce(sum(t.answers > 0), 0) AS answered, "
+            f"coalesce(sum({WAITED_FOR}), 0) AS tasks, "
+            f"coalesce(sum({WAITED_FOR} AND t.answers > 0), 0) AS answered, "
+            "coalesce(sum(b.top_up), 0) AS topped_up, "
             f"coalesce(sum({USABLE}), 0) AS labelled, "
             f"coalesce(sum(CASE WHEN {USABLE} THEN u.duration_s END), 0) / 60 "
             "AS labelled_min "
@@ -182,26 +180,6 @@ class Reader(SelectionQueries, AnnotatorQueries):
             [round_number],
         )
 
-    def leaks(self, round_number: int) -> list[dict[str, Any]]:
-        """What a round left out of training, because an evaluation set holds it too."""
-        return self._all(
-            "SELECT l.source, l.reason, l.text, e.source AS evaluation_set, l.utterance_id "
-            "FROM leaks l JOIN rounds r ON r.manifest_id = l.manifest_id "
-            "JOIN utterances e ON e.id = l.evaluation_id WHERE r.number = ? "
-            "ORDER BY l.source, l.reason, l.text, l.utterance_id",
-            [round_number],
-        )
-
-    def training(self, round_number: int) -> list[dict[str, Any]]:
-        """The epochs of a round's training, from its candidate's sidecar; none in older ones."""
-        figures = ", ".join(f"json_extract(e.value, '$.{name}') AS {name}" for name in EPOCH)
-        return self._all(
-            f"SELECT {figures}, json_extract(c.sidecar, '$.grad_norm_bound') AS grad_norm_bound "
-            "FROM rounds r JOIN checkpoints c ON c.id = r.candidate_id, "
-            "json_each(c.sidecar, '$.epochs') e WHERE r.number = ? ORDER BY epoch",
-            [round_number],
-        )
-
     def transcripts(self) -> list[dict[str, Any]]:
         """Reference and hypothesis of every test utterance, after each recorded round."""
         return self._all(
@@ -212,11 +190,6 @@ class Reader(SelectionQueries, AnnotatorQueries):
             "WHERE r.stage IS NULL ORDER BY r.number, u.source, u.id"
         )
 
-    def refusals(self) -> list[dict[str, Any]]:
-        return self._all(
-            "SELECT origin, reason, detail, refused_at FROM refusals ORDER BY refused_at, origin"
-        )
-
     def checkpoint_in_use(self) -> dict[str, Any]:
         """Its id and name, and as `rates` its newest figures; empty before the first round."""
         found = self._first(
@@ -225,24 +198,6 @@ class Reader(SelectionQueries, AnnotatorQueries):
             "ORDER BY p.id DESC LIMIT 1"
         )
         return found and found | {"rates": self.evaluations(found["id"])}
-
-    def checkpoints(self) -> list[dict[str, Any]]:
-        """One row a checkpoint, newest last: what made it, and what became of it.
-
-        `round` and `decision` are None of the base, `promoted` of what the gate has not judged.
-        """
-        return self._all(
-            "SELECT c.id, replace(c.path, 'checkpoints/', '') AS name, c.path, c.sidecar, "
-            "replace(parent.path, 'checkpoints/', '') AS parent, r.number AS round, r.promoted, "
-            "r.decision, r.manifest_id, c.created_at, c.pruned_at, "
-            "c.id = (SELECT checkpoint_id FROM promotions ORDER BY id DESC LIMIT 1) AS in_use, "
-            "(SELECT promoted_by FROM promotions WHERE checkpoint_id = c.id "
-            "ORDER BY id DESC LIMIT 1) AS promoted_by, "
-            "(SELECT reason FROM promotions WHERE checkpoint_id = c.id "
-            "ORDER BY id DESC LIMIT 1) AS reason "
-            "FROM checkpoints c LEFT JOIN checkpoints parent ON parent.id = c.parent "
-            "LEFT JOIN rounds r ON r.candidate_id = c.id ORDER BY c.rowid"
-        )
 
     def evaluations(self, checkpoint_id: str) -> list[dict[str, Any]]:
         """The newest WER and CER of a checkpoint on each evaluation set that it was measured on.

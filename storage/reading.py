@@ -20,15 +20,17 @@ class Connection:
     Inside a `with` block all answers come from one snapshot: the loop may write meanwhile.
     """
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, *, any_thread: bool = False) -> None:
+        """any_thread: whoever opens it sees to it that one thread at a time uses it."""
         self.path: Path = workspace.database
         if not self.path.is_file():
             raise WorkspaceError(
                 f"{workspace.root} holds no data yet: `al-loop ingest` brings audio in"
             )
-        # each thread of the dashboard makes its own connection
         try:
-            self.connection = sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True)
+            self.connection = sqlite3.connect(
+                f"{self.path.as_uri()}?mode=ro", uri=True, check_same_thread=not any_thread
+            )
         except sqlite3.Error as exc:
             raise WorkspaceError(f"{self.path}: cannot be opened for reading: {exc}") from exc
         self.connection.row_factory = sqlite3.Row
@@ -43,6 +45,11 @@ class Connection:
 
     def close(self) -> None:
         self.connection.close()
+
+    def data_version(self) -> int:
+        """SQLite's counter: another one after each write of another connection."""
+        found: int = self._one("PRAGMA data_version")["data_version"]
+        return found
 
     def _first(self, sql: str, parameters: Sequence[Any] = ()) -> dict[str, Any]:
         """The first row; empty where there is none."""

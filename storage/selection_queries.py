@@ -9,6 +9,7 @@ import json
 from typing import Any
 
 from storage.reading import Connection
+from storage.sql import QUERY, SAID
 
 HELD_BACK = "utterance_id NOT IN (SELECT utterance_id FROM query_batches)"
 """Some are asked about in spite of their gate, to test it; those are in a batch."""
@@ -40,16 +41,23 @@ class SelectionQueries(Connection):
     def batch(self, round_number: int) -> list[dict[str, Any]]:
         """The query batch of a round by rank, with what was shown and what came back.
 
-        hypothesis: by the checkpoint that was in use then. label and verdict are None until it is
-        answered; gate is None but for what was asked about in spite of one.
+        hypothesis: by the checkpoint that chose the round's batch. shown: to annotators, perhaps by
+        a newer one; None of what was not offered yet. after: by the round's candidate, None of what
+        it did not hear. label: None of what is not settled, too; its text is then in disputed.
+        gate: None but for what was asked about in spite of one.
         """
         return self._all(
-            "SELECT b.utterance_id, b.rank, b.arm, b.acquisition_score, u.source, u.speaker, "
-            "u.duration_s, u.audio, h.text AS hypothesis, l.text AS label, l.verdict, g.gate "
+            "SELECT b.utterance_id, b.rank, b.arm, b.acquisition_score, b.top_up, "
+            "t.answers > 0 AS answered, u.source, u.speaker, u.language, "
+            "u.duration_s, u.audio, h.text AS hypothesis, t.hypothesis AS shown, "
+            f"a.text AS after, {SAID}, l.verdict, l.settled, l.quality, l.flags, g.gate "
             "FROM query_batches b JOIN rounds r ON r.number = b.round "
             "JOIN utterances u ON u.id = b.utterance_id "
+            f"LEFT JOIN tasks t ON {QUERY} "
             "LEFT JOIN hypotheses h ON h.checkpoint_id = r.checkpoint_id "
             "AND h.utterance_id = b.utterance_id "
+            "LEFT JOIN hypotheses a ON a.checkpoint_id = r.candidate_id "
+            "AND a.utterance_id = b.utterance_id "
             "LEFT JOIN labels l ON l.utterance_id = b.utterance_id "
             "LEFT JOIN gated g ON g.utterance_id = b.utterance_id "
             "WHERE b.round = ? ORDER BY b.rank",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from al_loop.annotators import (
     Annotator,
     Answered,
     annotators,
+    by_round,
     from_row,
     gold_scores,
 )
@@ -237,3 +238,30 @@ def test_gold_scores_are_of_those_who_answered_enough_of_them() -> None:
     enough = asked("b", FEWEST_GOLD + 1, FEWEST_GOLD)
     assert gold_scores([*few, *query], "ky") == {}
     assert gold_scores([*few, *query, *enough], "ky") == {"b": 0.9}
+
+
+def test_rounds_are_compared_each_within_itself() -> None:
+    def of(number: int, row: Answered) -> Answered:
+        return replace(row, answer=replace(row.answer, key=row.answer.key._replace(round=number)))
+
+    half = "бир эки үч төрт беш жок жок жок жок жок"
+    rows = [
+        of(1, given("a", "u1", TEN, shown=TEN)),
+        of(1, given("b", "u1", half, shown=TEN)),
+        of(2, given("a", "u2", TEN)),
+        of(2, given("b", "u2", TEN)),
+        of(2, given("unknown", "u2", half)),
+        of(2, given("b", "u1", TEN)),  # the other text about it is of another round
+        of(2, given("b", "u3", half, kind="gold", truth=TEN)),
+        of(0, given("a", "u4", TEN, kind="evaluation")),
+    ]
+    first, second = by_round(rows, "ky")
+    assert [row.round for row in (first, second)] == [1, 2]
+    assert first.agreement is not None
+    assert (first.agreement.value, first.agreement.count) == (0.5, 1)
+    assert first.unchanged is not None
+    assert (first.unchanged.value, first.unchanged.count) == (0.5, 2)
+    assert second.agreement is not None
+    assert (second.agreement.value, second.agreement.count) == (1, 1)
+    assert second.unchanged is None  # nobody knows what was shown
+    assert by_round([], "ky") == []

@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 import yaml
 
 from al_loop.cli import main
-from al_loop.config import TOKEN_VARIABLE
+from al_loop.config import DASHBOARD_PASSWORD_VARIABLE, TOKEN_VARIABLE, Settings
 from labeling.install import VERSION
 from labeling.server import INHERITED_ENVIRONMENT, EmbeddedServer
 
@@ -170,7 +171,7 @@ def test_every_variable_is_in_the_example_and_no_secret_has_a_default() -> None:
     secrets = [
         value for name, value in given if re.search(r"PASSWORD$|USER_TOKEN$|STUDIO_TOKEN$", name)
     ]
-    assert len(secrets) == 5
+    assert len(secrets) == 6
     assert all(value.startswith("${") for value in secrets)
 
 
@@ -216,7 +217,20 @@ def test_loop_and_dashboard_are_one_image() -> None:
     build = (FOLDER / loop["build"]["context"]).resolve()
     assert build == ROOT
     assert (build / loop["build"]["dockerfile"]).samefile(FOLDER / "Dockerfile")
-    assert (ROOT / dashboard["command"][2]).is_file()
+
+
+def test_the_dashboard_is_started_by_a_command_that_the_settings_let_start() -> None:
+    dashboard = SERVICES["dashboard"]
+    check_command("dashboard", dashboard["command"])
+    address = dashboard["command"][dashboard["command"].index("--address") + 1]
+    (settings,) = re.findall(r"printf \"(.*?)\" >>/data/workspace/al_loop.toml", README)
+    toml = settings.replace("\\n", "\n").replace('\\"', '"')
+    access = Settings.model_validate(tomllib.loads(toml)).dashboard.access
+    assert access == "password"
+    assert DASHBOARD_PASSWORD_VARIABLE in dashboard["environment"]
+    assert address == "0.0.0.0"
+    (port,) = dashboard["ports"]
+    assert port.split(":")[2] == dashboard["command"][dashboard["command"].index("--port") + 1]
 
 
 # -- commands ------------------------------------------------------------------------------------

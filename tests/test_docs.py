@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 import click
@@ -14,7 +15,13 @@ from al_loop.cli import main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-GUIDES = [README, (ROOT / "docs" / "labelling.md").read_text(encoding="utf-8")]
+GUIDES = [
+    README,
+    *(
+        (ROOT / "docs" / name).read_text(encoding="utf-8")
+        for name in ("labelling.md", "dashboard.md", "data.md")
+    ),
+]
 TARGETS = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
 
 
@@ -43,8 +50,15 @@ def test_every_command_is_in_the_readme(name: str) -> None:
 
 
 @pytest.mark.parametrize("line", code_lines())
-def test_every_command_line_of_the_readme_is_one(line: str) -> None:
-    words = shlex.split(line[line.index("al-loop ") :], comments=True)[1:]
+def test_every_command_line_of_the_readme_is_one(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("book.mp3", "book.txt"):
+        Path(name).touch()
+    lexer = shlex.shlex(line[line.index("al-loop ") :], posix=True, punctuation_chars="|;)")
+    lexer.whitespace_split = True
+    words = list(takewhile(lambda word: word[0] not in "|;)", lexer))[1:]
     if words[0] == "-w":
         words = words[2:]
     name = next(name for name in (words[0], " ".join(words[:2])) if name in COMMANDS)

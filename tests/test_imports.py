@@ -36,15 +36,23 @@ ROOMS = {
     "al_loop.showing": "al_loop.asking_plan al_loop.listening al_loop.ports numpy",
     "al_loop.evalset": "al_loop.groups al_loop.ports al_loop.text numpy",
     "al_loop.rover": "",
+    "al_loop.overview": "al_loop.alarms al_loop.closing al_loop.hours al_loop.paired "
+    "al_loop.verdict",
+    "al_loop.verdict": "al_loop.closing al_loop.paired",
+    "al_loop.closing": "",
+    "al_loop.alarms": "al_loop.agreement al_loop.metrics al_loop.paired numpy",
+    "al_loop.paired": "al_loop.metrics al_loop.text numpy",
+    "al_loop.hours": "numpy",
+    "al_loop.confusions": "al_loop.text jiwer",
     "al_loop.agreement": "al_loop.text jiwer",
     "al_loop.annotators": "al_loop.agreement al_loop.metrics al_loop.text numpy",
     "al_loop.exports": "al_loop.audio datasets pyarrow",
     "al_loop.doctor": "al_loop labeling storage httpx",
-    "al_loop.commands": "al_loop labeling storage click filelock numpy tqdm",
+    "al_loop.commands": "al_loop labeling storage ui click filelock numpy tqdm",
     "al_loop.rescoring": "al_loop.acquisition al_loop.config al_loop.listening al_loop.ports numpy",
-    "al_loop.round": "al_loop.acquisition al_loop.asking al_loop.config al_loop.ports "
-    "al_loop.manifest al_loop.mixture al_loop.evaluation al_loop.evidence al_loop.leakage "
-    "al_loop.listening al_loop.promotion al_loop.rescoring numpy",
+    "al_loop.round": "al_loop.acquisition al_loop.asking al_loop.closing al_loop.config "
+    "al_loop.ports al_loop.manifest al_loop.mixture al_loop.evaluation al_loop.evidence "
+    "al_loop.leakage al_loop.listening al_loop.promotion al_loop.rescoring numpy",
     "al_loop.acquisition": "al_loop.acquisition al_loop.config al_loop.metrics al_loop.text jiwer "
     "numpy scipy sklearn threadpoolctl",
     "al_loop.evidence": "al_loop.evidence_lines al_loop.evidence_sums al_loop.metrics "
@@ -69,30 +77,37 @@ ROOMS = {
     "al_loop.promotion": "al_loop.config al_loop.metrics numpy",
     "al_loop.evaluation": "al_loop.metrics al_loop.promotion al_loop.text numpy",
     "al_loop.audio": "av numpy soxr",
-    "al_loop.sources": "al_loop.sources al_loop.audio al_loop.groups al_loop.languages "
-    "al_loop.silence "
-    "al_loop.text numpy datasets huggingface_hub",
-    "al_loop.whisper": "al_loop.whisper al_loop.audio al_loop.config numpy soxr torch transformers "
+    "al_loop.alignment": "al_loop.alignment numpy",
+    "al_loop.sources": "al_loop.sources al_loop.alignment al_loop.audio al_loop.groups "
+    "al_loop.languages al_loop.silence al_loop.text av numpy soxr datasets faster_whisper fsspec "
+    "huggingface_hub lhotse pypdf uroman",
+    "al_loop.whisper": "al_loop.whisper al_loop.alignment al_loop.audio al_loop.config "
+    "al_loop.text numpy safetensors soxr torch transformers "
     "huggingface_hub accelerate peft ctranslate2 tokenizers faster_whisper",
     "al_loop.engine": "",
-    "al_loop.report": "al_loop.evidence_lines",
+    "al_loop.report": "al_loop.closing al_loop.evidence_lines",
     "al_loop.model_card": "al_loop.report",
     "al_loop.demo": "al_loop.demo al_loop.metrics al_loop.report numpy espeakng_loader",
     "al_loop.wiring": "al_loop labeling storage filelock",
-    "al_loop.cli": "al_loop labeling storage click filelock numpy tqdm",
+    "al_loop.cli": "al_loop labeling storage ui click filelock numpy tqdm",
     "al_loop.__main__": "al_loop.cli",
     "labeling": "labeling al_loop.agreement al_loop.metrics al_loop.rover al_loop.text httpx "
     "filelock platformdirs label_studio_sdk jiwer numpy boto3 botocore",
     "storage": "storage al_loop.groups numpy sqlite_utils",
-    "ui": "ui al_loop.config al_loop.evidence_lines al_loop.report storage.queries "
-    "storage.workspace streamlit pandas altair",
+    "ui": "ui al_loop.alarms al_loop.annotators al_loop.audio al_loop.config al_loop.confusions "
+    "al_loop.hours al_loop.metrics al_loop.overview al_loop.paired al_loop.report al_loop.text "
+    "al_loop.simulation al_loop.verdict storage.queries storage.workspace PIL altair numpy pandas "
+    "starlette streamlit vl_convert",
 }
 FOR_TYPES = {
     "al_loop.records": "numpy",
     "al_loop.ports": "numpy",
     "al_loop.simulation": "al_loop.round",
     "al_loop.report": "al_loop.config storage.queries",
+    "al_loop.closing": "al_loop.config",
     "al_loop.model_card": "storage.queries",
+    "al_loop.overview": "al_loop.config storage.queries",
+    "al_loop.verdict": "al_loop.config storage.queries",
     "al_loop.demo": "storage.queries",
     "labeling": "al_loop.config",
 }

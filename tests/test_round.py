@@ -597,7 +597,7 @@ def test_a_sentence_of_an_evaluation_set_is_left_out_of_training_and_named(world
     world.advance()
     assert leaked not in trained_on(world, 0)
     assert len(trained_on(world, 0)) == 3
-    (row,) = world.reader().leaks(0)
+    (row,) = world.reader().leaks(0, 2)
     assert (row["utterance_id"], row["source"], row["reason"]) == (leaked, "books", "text")
     assert row["evaluation_set"] == "held_out"
     assert any("left out" in line and "1 of books by text" in line for line in world.said)

@@ -18,7 +18,8 @@ from al_loop.records import Source, Stage
 from al_loop.simulate import simulate
 from al_loop.simulation.material import Material, kept
 from al_loop.simulation.oracle import read_replies
-from al_loop.simulation.points import Point, correlation
+from al_loop.simulation.point import Point
+from al_loop.simulation.points import correlation
 from al_loop.simulation.processes import Processes
 from al_loop.simulation.replay import read_plan, write_plan
 from al_loop.simulation.replay import replay as advance

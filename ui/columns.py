@@ -1,145 +1,236 @@
-"""The dashboard's tables: the columns that each one shows, in order, with heading and format.
+"""The dashboard's tables: what kind of column a name stands for, in whichever table it is.
 
-Knows the queries' column names and Streamlit's column types; holds no data.
+A name has one meaning everywhere; its heading is the message `columns.NAME`, its explanation, where
+there is one, `columns.NAME_help`. Knows Streamlit's column types; holds no data.
 """
 
 from __future__ import annotations
 
-from streamlit.column_config import CheckboxColumn, NumberColumn, TextColumn
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
 
-ERROR_RATES = {
-    "round": NumberColumn("Round", format="%d"),
-    "evaluation_set": "Evaluation set",
-    "language": "Language",
-    "wer": NumberColumn("WER %", format="%.1f"),
-    "wer_low": NumberColumn("WER % from", format="%.1f", help="95% bootstrap interval"),
-    "wer_high": NumberColumn("WER % to", format="%.1f", help="95% bootstrap interval"),
-    "cer": NumberColumn("CER %", format="%.1f"),
-    "cer_low": NumberColumn("CER % from", format="%.1f", help="95% bootstrap interval"),
-    "cer_high": NumberColumn("CER % to", format="%.1f", help="95% bootstrap interval"),
-    "raw_wer": NumberColumn("Raw WER %", format="%.1f", help="Of the texts as they were written"),
-    "raw_wer_low": NumberColumn("Raw WER % from", format="%.1f", help="95% bootstrap interval"),
-    "raw_wer_high": NumberColumn("Raw WER % to", format="%.1f", help="95% bootstrap interval"),
-    "raw_cer": NumberColumn("Raw CER %", format="%.1f", help="Of the texts as they were written"),
-    "raw_cer_low": NumberColumn("Raw CER % from", format="%.1f", help="95% bootstrap interval"),
-    "raw_cer_high": NumberColumn("Raw CER % to", format="%.1f", help="95% bootstrap interval"),
-    "substitutions": "Substituted",
-    "deletions": "Deleted",
-    "insertions": "Inserted",
-    "foreign_share": NumberColumn(
-        "Foreign letters %",
-        format="%.1f",
-        help="Words heard that hold a letter which the language does not have",
-    ),
-    "utterances": "Utterances",
-    "words": "Words",
+from streamlit.column_config import CheckboxColumn, Column, NumberColumn, TextColumn
+
+from ui.language import Say
+
+WHOLE = partial(NumberColumn, format="%d")
+TENTHS = partial(NumberColumn, format="%.1f")
+HUNDREDTHS = partial(NumberColumn, format="%.2f")
+THOUSANDTHS = partial(NumberColumn, format="%.3f")
+SIGNIFICANT = partial(NumberColumn, format="%.3g")
+PERCENT = partial(NumberColumn, format="%.1f")
+"""Of a share between 0 and 1, which `ui.elements.show_table` multiplies."""
+TEXT = Column
+LONG_TEXT = partial(TextColumn, width="large")
+YES_OR_NO = CheckboxColumn
+TIME = TextColumn
+"""Of an ISO 8601 time in UTC, which `ui.elements.show_table` shortens to the minute."""
+
+KINDS: Mapping[str, Callable[..., Any]] = {
+    # every table
+    "round": WHOLE,
+    "source": TEXT,
+    "language": TEXT,
+    "utterance_id": TEXT,
+    "clip": TEXT,
+    "duration_s": TENTHS,
+    "minutes": TENTHS,
+    "hypothesis": LONG_TEXT,
+    "label": LONG_TEXT,
+    "speaker": TEXT,
+    # error rates
+    "evaluation_set": TEXT,
+    "wer": PERCENT,
+    "wer_low": PERCENT,
+    "wer_high": PERCENT,
+    "cer": PERCENT,
+    "cer_low": PERCENT,
+    "cer_high": PERCENT,
+    "utterances": WHOLE,
+    "words": WHOLE,
+    # data
+    "source_kind": TEXT,
+    "split": TEXT,
+    "weight": TENTHS,
+    "examples": WHOLE,
+    "draws": WHOLE,
+    "hours": HUNDREDTHS,
+    "target_share": PERCENT,
+    "realised_share": PERCENT,
+    "most_repeats": WHOLE,
+    "shortest": TENTHS,
+    "mean": TENTHS,
+    "longest": TENTHS,
+    "test_minutes": TENTHS,
+    "leak_reason": TEXT,
+    "text": LONG_TEXT,
+    "reason": TEXT,
+    "refusals": WHOLE,
+    "refused_at": TIME,
+    "origin": LONG_TEXT,
+    "detail": LONG_TEXT,
+    # answers and tasks
+    "annotator": TEXT,
+    "verdict": TEXT,
+    "lead_time_s": TENTHS,
+    "shown": LONG_TEXT,
+    "unsure": YES_OR_NO,
+    "answered_at": TIME,
+    "withdrawn_at": TIME,
+    "task_kind": TEXT,
+    "task_reason": LONG_TEXT,
+    "wanted": WHOLE,
+    "answers": WHOLE,
+    "checkpoint": TEXT,
+    "quality": HUNDREDTHS,
+    "promoted": YES_OR_NO,
+    "fact": TEXT,
+    "value": LONG_TEXT,
+    "settled_at": TIME,
+    # annotators
+    "skips": WHOLE,
+    "median_s": TENTHS,
+    "edits": TENTHS,
+    "edited": PERCENT,
+    "unchanged": PERCENT,
+    "agreement": PERCENT,
+    "gold": PERCENT,
+    "consistency": PERCENT,
+    "unusable": PERCENT,
+    "unsure_share": PERCENT,
+    "figure": TEXT,
+    "share": PERCENT,
+    "share_low": PERCENT,
+    "share_high": PERCENT,
+    "counted": WHOLE,
+    "day": TEXT,
+    "missing": WHOLE,
+    "unpushed": WHOLE,
+    "age_days": TENTHS,
+    # training
+    "epoch": WHOLE,
+    "steps": WHOLE,
+    "accumulation": WHOLE,
+    "loss": THOUSANDTHS,
+    "validation_loss": THOUSANDTHS,
+    "mean_grad_norm": HUNDREDTHS,
+    "full_grad_norm": HUNDREDTHS,
+    "grad_norm_bound": TENTHS,
+    "expected_norm": HUNDREDTHS,
+    "gradient_noise": HUNDREDTHS,
+    "measured_clips": WHOLE,
+    "stage": TEXT,
+    "started_at": TIME,
+    "finished_at": TIME,
+    "taken_min": TENTHS,
+    "failures": WHOLE,
+    "setting": TEXT,
+    "value_here": LONG_TEXT,
+    "value_there": LONG_TEXT,
+    "stages": TEXT,
+    "parent": TEXT,
+    "in_use": YES_OR_NO,
+    "decision": LONG_TEXT,
+    "created_at": TIME,
+    "pruned_at": TIME,
+    "before": PERCENT,
+    "before_low": PERCENT,
+    "before_high": PERCENT,
+    "after": PERCENT,
+    "after_low": PERCENT,
+    "after_high": PERCENT,
+    # rounds, and whether choosing pays
+    "opened_at": TIME,
+    "recorded_at": TIME,
+    "tasks": WHOLE,
+    "answered": WHOLE,
+    "topped_up": WHOLE,
+    "labelled": WHOLE,
+    "labelled_min": TENTHS,
+    "annotator_min": TENTHS,
+    "arm_minutes": TENTHS,
+    "cost": TENTHS,
+    "hallucinated_share": PERCENT,
+    "by_hand": LONG_TEXT,
+    "arm": TEXT,
+    "of_rounds": TEXT,
+    "clips": WHOLE,
+    "junk_share": PERCENT,
+    "edits_per_minute": TENTHS,
+    "edits_per_minute_low": TENTHS,
+    "edits_per_minute_high": TENTHS,
+    "statistic": TEXT,
+    "correlation": HUNDREDTHS,
+    "correlation_low": HUNDREDTHS,
+    "correlation_high": HUNDREDTHS,
+    "predicted": PERCENT,
+    "true_wer": PERCENT,
+    "labelled_h": HUNDREDTHS,
+    # what is asked about
+    "rank": WHOLE,
+    "acquisition_score": THOUSANDTHS,
+    "why": LONG_TEXT,
+    "answer": TEXT,
+    "hypothesis_wer": PERCENT,
+    "after_wer": PERCENT,
+    "flags": LONG_TEXT,
+    "gate": TEXT,
+    "gate_finds": LONG_TEXT,
+    "gate_value": THOUSANDTHS,
+    "gate_limit": THOUSANDTHS,
+    "released": YES_OR_NO,
+    # what is heard wrongly
+    "mistake": TEXT,
+    "said": TEXT,
+    "heard": TEXT,
+    "times": WHOLE,
+    "times_said": WHOLE,
+    "in_clips": WHOLE,
+    "by_speakers": WHOLE,
+    "changed": WHOLE,
+    "missed": WHOLE,
+    "added": WHOLE,
+    "most_confused": TEXT,
+    "said_text": LONG_TEXT,
+    "heard_text": LONG_TEXT,
+    # the answers behind a label
+    "annotation": TEXT,
+    "weighed": YES_OR_NO,
+    "made_in": WHOLE,
+    # two rounds, or two simulations
+    "wer_from": PERCENT,
+    "wer_to": PERCENT,
+    "wer_change": PERCENT,
+    "change_low": PERCENT,
+    "change_high": PERCENT,
+    "finding": TEXT,
+    "both_heard": WHOLE,
+    "got_better": WHOLE,
+    "got_worse": WHOLE,
+    "reference": LONG_TEXT,
+    "heard_from": LONG_TEXT,
+    "heard_to": LONG_TEXT,
+    "errors_from": SIGNIFICANT,
+    "errors_to": SIGNIFICANT,
+    "errors_change": SIGNIFICANT,
+    "compared": TEXT,
+    "seeds": WHOLE,
+    "asked_minutes": TENTHS,
+    "final_wer": PERCENT,
+    "minutes_to_reach": TENTHS,
+    # what is asked about
+    "heard_after": LONG_TEXT,
+    # kinds of errors
+    "raw_wer": PERCENT,
+    "substitutions": WHOLE,
+    "deletions": WHOLE,
+    "insertions": WHOLE,
+    "foreign_share": PERCENT,
 }
-ROUNDS = {
-    "round": NumberColumn("Round", format="%d"),
-    "stage": "Stage",
-    "opened_at": "Opened (UTC)",
-    "recorded_at": "Recorded (UTC)",
-    "tasks": "Tasks",
-    "answered": "Answered",
-    "labelled": NumberColumn("Labelled", help="Answers that settled on a transcript"),
-    "labelled_min": NumberColumn("Labelled minutes", format="%.1f"),
-    "hallucinated_share": NumberColumn(
-        "Words in silence %", format="%.1f", help="Clips of the silence set in which it hears words"
-    ),
-    "decision": TextColumn("Decision", width="large"),
-    "by_hand": TextColumn("Put in use by hand", help="After the round was opened: which, and why"),
-}
-MIXTURE = {
-    "source": "Source",
-    "kind": "Kind",
-    "language": "Language",
-    "weight": NumberColumn("Weight", format="%.1f"),
-    "examples": "Examples",
-    "minutes": NumberColumn("Minutes", format="%.1f"),
-    "target_share": NumberColumn("Target share %", format="%.1f"),
-    "realised_share": NumberColumn("Realised share %", format="%.1f"),
-    "most_repeats": NumberColumn("Most repeats", help="Of one example in one epoch"),
-}
-LEAKS = {
-    "source": "Source",
-    "reason": "Same",
-    "text": TextColumn("Text", width="large"),
-    "evaluation_set": "Evaluation set",
-    "utterance_id": "Utterance",
-}
-TRAINING = {
-    "epoch": NumberColumn("Epoch", format="%d"),
-    "draws": "Draws",
-    "steps": "Steps",
-    "accumulation": NumberColumn("Accumulation", help="Forward passes per optimiser step"),
-    "loss": NumberColumn("Loss", format="%.3f"),
-    "validation_loss": NumberColumn("Validation loss", format="%.3f"),
-    "mean_grad_norm": NumberColumn(
-        "Mean gradient norm", format="%.2f", help="Of the optimiser steps, before clipping"
-    ),
-    "full_grad_norm": NumberColumn("Full gradient norm", format="%.2f"),
-    "grad_norm_bound": NumberColumn("Bound", format="%.1f", help="train.grad_norm_bound"),
-}
-ARMS = {
-    "of": "Of",
-    "arm": TextColumn(
-        "Arm",
-        help="Acquired for its score; control, drawn at random from what the gates let through; "
-        "explored, drawn at random from what they hold back",
-    ),
-    "tasks": NumberColumn("Clips", help="Those that are answered"),
-    "labelled": NumberColumn("Labelled", help="Answers that settled on a transcript"),
-    "junk_share": NumberColumn("Junk %", format="%.1f", help="Bad audio or another language"),
-    "wer": NumberColumn("WER %", format="%.1f", help="Of the hypotheses, by the labels"),
-    "wer_low": NumberColumn("WER % from", format="%.1f", help="95% bootstrap interval"),
-    "wer_high": NumberColumn("WER % to", format="%.1f", help="95% bootstrap interval"),
-    "edits_per_minute": NumberColumn(
-        "Edits a minute", format="%.1f", help="Word errors mended in a minute of labelling"
-    ),
-    "edits_per_minute_low": NumberColumn(
-        "Edits from", format="%.1f", help="95% bootstrap interval"
-    ),
-    "edits_per_minute_high": NumberColumn("Edits to", format="%.1f", help="95% bootstrap interval"),
-    "annotator_min": NumberColumn(
-        "Annotator minutes", format="%.1f", help="Working time, breaks cut off"
-    ),
-}
-CORRELATIONS = {
-    "statistic": "Statistic",
-    "value": NumberColumn("Spearman", format="%.2f", help="Rank correlation with the true WER"),
-    "low": NumberColumn("From", format="%.2f", help="95% interval"),
-    "high": NumberColumn("To", format="%.2f", help="95% interval"),
-    "answers": "Answers",
-}
-CALIBRATION = {
-    "answers": "Answers",
-    "predicted": NumberColumn("Predicted WER %", format="%.1f"),
-    "true": NumberColumn("True WER %", format="%.1f"),
-}
-GATES = {
-    "gate": "Gate",
-    "utterances": "Clips",
-    "minutes": NumberColumn("Minutes", format="%.1f"),
-    "limit": NumberColumn("Limit", format="%.3f", help="As the newest selection had learned it"),
-}
-GATED = {
-    "clip": TextColumn("Clip", help="The beginning of its id"),
-    "gate": "Gate",
-    "value": NumberColumn("Value", format="%.3f", help="What the gate measured"),
-    "limit": NumberColumn("Limit", format="%.3f", help="The gate's, when it held the clip back"),
-    "hypothesis": TextColumn(
-        "Hypothesis", width="large", help="None: the gate spared the decoding"
-    ),
-    "duration_s": NumberColumn("Seconds", format="%.1f"),
-    "source": "Source",
-    "round": NumberColumn("Round", format="%d", help="Of the newest selection that says so"),
-    "released": CheckboxColumn("Released", help="The next selection may choose it"),
-}
-SIMULATIONS = {
-    "simulation": "Simulation",
-    "state": "State",
-    "strategy": "Strategy",
-    "seeds": NumberColumn("Seeds", help="Those that are finished, which the means are over"),
-    "minutes": NumberColumn("Minutes", format="%.1f", help="Audio asked about, in the last round"),
-    "junk_share": NumberColumn("Junk %", format="%.1f", help="Of the clips asked about"),
-}
+
+
+def column(name: str, say: Say) -> Any:
+    """How Streamlit shows a column. Raises KeyError for a name that is no column of ours."""
+    explained = f"columns.{name}_help"
+    return KINDS[name](say(f"columns.{name}"), help=say(explained) if say.has(explained) else None)

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from al_loop.errors import WorkspaceError
 from al_loop.records import Stage
 from al_loop.simulation.oracle import ReferenceOracle, read_replies
-from al_loop.simulation.points import Point, correlation, reached
+from al_loop.simulation.point import Point
+from al_loop.simulation.points import correlation, reached
 
 if TYPE_CHECKING:
     from al_loop.round import Loop

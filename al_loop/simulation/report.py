@@ -10,7 +10,7 @@ import numpy as np
 
 from al_loop.metrics import Interval
 from al_loop.simulation.intervals import described
-from al_loop.simulation.points import Point
+from al_loop.simulation.point import Point
 from al_loop.simulation.results import BASELINE, Result, results
 
 Table = tuple[list[str], list[list[str]]]

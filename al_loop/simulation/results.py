@@ -15,7 +15,7 @@ import numpy as np
 from al_loop.errors import WorkspaceError
 from al_loop.metrics import Interval, wilson
 from al_loop.simulation.intervals import Draws, interval, rate
-from al_loop.simulation.points import Point
+from al_loop.simulation.point import Point
 
 BASELINE = "random"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -62,6 +63,8 @@ def _train(job: Job, processes: Processes) -> dict[str, Any]:
     whisper = load(str(job.checkpoint))
     accept_short_windows(whisper.model)
     whisper.model.to(job.device)
+    if job.device.startswith("cuda"):  # the line above has initialised it
+        torch.cuda.reset_peak_memory_stats(job.device)
     model = prepare(whisper.model, job.settings, job.seed)
     logs = job.logs if processes.rank == 0 else job.scratch / f"logs-{processes.rank}"
     done = Training(
@@ -81,11 +84,27 @@ def _train(job: Job, processes: Processes) -> dict[str, Any]:
         "batch_size": done.batch_size,
         "device": job.device,
         "autocast": str(autocast_dtype(job.settings.precision, job.device)),
+        "peak_memory_bytes": peak_memory_bytes(job.device),
     }
     if processes.rank == 0:
         merge(whisper.model, model, job.folder)
         save(whisper, job.folder, sidecar)
     return sidecar
+
+
+def peak_memory_bytes(device: str) -> dict[str, int | None]:
+    """The most memory that this process held so far, and that its tensors held on its GPU.
+
+    process: since it began, so what it did before a training is in it; of several processes, and
+    after a kill, it is that of the one that wrote the checkpoint. gpu: of this training; None
+    without CUDA.
+    """
+    unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux KiB
+    on_gpu = device.startswith("cuda")
+    return {
+        "process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,
+        "gpu": torch.cuda.max_memory_allocated(device) if on_gpu else None,
+    }
 
 
 def _launch(job: Job) -> dict[str, Any]:

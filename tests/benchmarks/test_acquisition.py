@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from al_loop.simulation.points import Point
+from al_loop.simulation.point import Point
 from al_loop.simulation.results import results
 from benchmarks.acquisition import COMPARED, LANGUAGE, Clock, chosen_kinds, make_material
 from benchmarks.acquisition_report import Measured, table, targets, time_target

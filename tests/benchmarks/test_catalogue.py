@@ -47,7 +47,7 @@ def test_every_part_is_measured(measured: tuple[Path, Measured]) -> None:
     assert 0 < found.bytes < found.with_history
     assert found.ingest_s > 0
     assert found.status_s > 0
-    asked = {"status", "rounds", "error_rates", "mixture", "report", "gate_counts", "gated"}
+    asked = {"status", "rounds", "error_rates", "evaluations", "newest_report", "costs"}
     assert asked < set(found.queries)
     assert 0 < found.queries[found.slowest] < found.page_s
 

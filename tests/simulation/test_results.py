@@ -8,7 +8,7 @@ import pytest
 
 from al_loop.errors import WorkspaceError
 from al_loop.metrics import Interval, wilson
-from al_loop.simulation.points import Point
+from al_loop.simulation.point import Point
 from al_loop.simulation.report import curve_table, report, summary_table, text, write_plot
 from al_loop.simulation.results import Result, area, results, seconds_to
 

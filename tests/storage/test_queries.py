@@ -354,7 +354,7 @@ def test_leaks_name_the_evaluation_set(history: Store) -> None:
     history.put_source(Source("fleurs", "open_source", "ky"))
     history.add([Utterance("t", "t", "audio/t", 1.0, "fleurs", "ky", "test", "бир")], [])
     history.put_leaks("m", [Leak("1-30", "radio", "бир", "t", "text")])
-    assert Reader(history.workspace).leaks(1) == [
+    assert Reader(history.workspace).leaks(1, 10) == [
         {
             "source": "radio",
             "reason": "text",
@@ -363,21 +363,16 @@ def test_leaks_name_the_evaluation_set(history: Store) -> None:
             "utterance_id": "1-30",
         }
     ]
-    assert Reader(history.workspace).leaks(0) == []
+    assert Reader(history.workspace).leaks(0, 10) == []
+    assert Reader(history.workspace).leak_counts(1) == {"audio": 0, "text": 1}
+    assert Reader(history.workspace).leak_counts(0) == {"audio": 0, "text": 0}
 
 
-def test_the_epochs_of_a_training(history: Store) -> None:
-    epoch = {"epoch": 1, "draws": 8, "steps": 1, "accumulation": 2, "loss": 1.5}
-    norms = {"mean_grad_norm": 4.0, "full_grad_norm": 2.0, "validation_loss": None}
-    sidecar = {"epochs": [epoch | norms, epoch | norms | {"epoch": 2}], "grad_norm_bound": 5.0}
-    history.put_checkpoint(Checkpoint("c2", "checkpoints/c2", "c0", sidecar))
-    history.set_candidate(2, "c2")
+def test_no_more_leaks_are_read_than_are_shown(history: Store) -> None:
+    history.put_source(Source("fleurs", "open_source", "ky"))
+    history.add([Utterance("t", "t", "audio/t", 1.0, "fleurs", "ky", "test", "бир")], [])
+    leaks = [Leak(name, "radio", "бир", "t", "audio") for name in ("1-60", "1-30")]
+    history.put_leaks("m", leaks)
     reader = Reader(history.workspace)
-    assert [row["epoch"] for row in reader.training(2)] == [1, 2]
-    assert reader.training(2)[0] == epoch | norms | {"grad_norm_bound": 5.0}
-    assert reader.training(1) == []
-
-
-def test_refusals_come_with_their_reason(reader: Reader) -> None:
-    (row,) = reader.refusals()
-    assert (row["origin"], row["reason"]) == ("a.wav", "silent")
+    assert [row["utterance_id"] for row in reader.leaks(1, 1)] == ["1-30"]
+    assert reader.leak_counts(1) == {"audio": 2, "text": 0}

@@ -74,6 +74,9 @@ def test_two_processes_compute_what_one_does(base: Path, clips: list[Clip], tmp_
     two = run(job(base, clips, tmp_path / "two", processes=2))
     assert one["draws"] == two["draws"] == 14
     assert one["steps"] == two["steps"] == 6
+    for made in (one, two):
+        assert made["peak_memory_bytes"]["process"] > 50 * 2**20  # torch alone takes more
+        assert made["peak_memory_bytes"]["gpu"] is None
     for name in ("loss", "grad_norm", "learning_rate"):
         assert two["log"][name] == pytest.approx(one["log"][name], rel=1e-5)
     for ours, theirs in zip(one["epochs"], two["epochs"], strict=True):

@@ -1,0 +1,144 @@
+"""A book and its recording become rows of utterances: heard, aligned, cut, and what fits badly left
+out. Knows no model, but the port that spells speech; knows no database.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from al_loop.alignment.costs import Prices
+from al_loop.alignment.quiet import quiet_steps
+from al_loop.alignment.segments import Rules, Segment, find_segments
+from al_loop.alignment.text import spell
+from al_loop.alignment.viterbi import align
+from al_loop.alignment.words import Spoken, spoken
+from al_loop.errors import AudioError
+from al_loop.records import content_hash
+from al_loop.sources.book_text import origin, read_book
+from al_loop.sources.book_words import BookWords, read_words, speller
+from al_loop.sources.heard import Heard, Hears, hear
+from al_loop.sources.recording import Recording
+from al_loop.sources.rows import Row, part_of, printable
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Aligned:
+    """A book on its recording. segments: what becomes utterances, in the recording's order."""
+
+    recording: Path
+    book: Path
+    made_by: str
+    words: BookWords
+    spoken: Spoken
+    segments: Sequence[Segment]
+    duration_s: float
+
+    def rows(self) -> Iterator[Row]:
+        """The segments as rows to ingest, in the recording's order."""
+        name = printable(self.recording)
+        for segment in self.segments:
+            row = Row(
+                name,
+                self.recording,
+                text=self.words.text(segment.first, segment.end),
+                text_origin=origin(self.book, self.words.place(segment.first)),
+                made_by=self.made_by,
+            )
+            yield part_of(row, name, segment.start_s, segment.end_s)
+
+    def share(self) -> Share:
+        kept_s = sum(row.end_s - row.start_s for row in self.segments)
+        kept = sum(row.end - row.first for row in self.segments)
+        return Share(
+            kept_s,
+            self.duration_s,
+            kept,
+            int(self.spoken.heard.sum()),
+            len(self.words.words),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What was kept: seconds of the recording's, and words of those found in it, of the book's."""
+
+    kept_s: float
+    duration_s: float
+    kept_words: int
+    heard_words: int
+    words: int
+
+    def lines(self) -> Iterator[str]:
+        yield (
+            f"{self.kept_s / 60:.1f} of {self.duration_s / 60:.1f} min are kept "
+            f"({self.kept_s / max(self.duration_s, 1e-9):.0%})"
+        )
+        yield (
+            f"{self.kept_words} of {self.words} words of the text are kept; "
+            f"{self.words - self.heard_words} were not found in the recording, "
+            f"{self.heard_words - self.kept_words} fit too badly or stand without a pause"
+        )
+
+
+def align_book(
+    recording: Path,
+    book: Path,
+    language: str,
+    recogniser: Hears,
+    folder: Path,
+    rules: Rules | None = None,
+    tell: Callable[[float], None] = lambda heard_s: None,
+) -> Aligned:
+    """Find the text of `book` in `recording`, and what of it makes utterances.
+
+    language: Whisper's code. folder: where what was heard is kept, for a run that was killed, or
+    comes again with another threshold. tell: is told how many seconds are heard.
+    Raises AudioError, ManifestError (the book), ModelError (letters that do not fit).
+    """
+    paragraphs = read_book(book)
+    spelled = speller(recogniser.labels.letters.keys(), paragraphs, language)
+    words = read_words(paragraphs, language, spelled)
+    place = folder / heard_key(recording, recogniser)
+    opened = Recording(recording)
+    try:
+        heard = hear(opened, recogniser, place, tell)
+    finally:
+        opened.close()
+    if not len(heard.log_probs):
+        raise AudioError("no_samples", f"{recording} decodes to nothing")
+    found, segments = locate(words, heard, recogniser, rules or Rules())
+    return Aligned(recording, book, recogniser.id, words, found, segments, heard.duration_s)
+
+
+def locate(
+    words: BookWords, heard: Heard, recogniser: Hears, rules: Rules, prices: Prices | None = None
+) -> tuple[Spoken, list[Segment]]:
+    """When each word is said, and the segments that are kept."""
+    text = spell(words.words, recogniser.labels)
+    path = align(heard.log_probs, text, recogniser.labels, prices)
+    found = spoken(heard.log_probs, text, recogniser.labels, path, prices)
+    quiet = quiet_steps(heard.levels)
+    segments = find_segments(found, text.sizes, words.breaks, quiet, recogniser.frame_s, rules)
+    return found, segments
+
+
+def heard_key(recording: Path, recogniser: Hears) -> str:
+    """The name of what this recogniser hears in a recording of these bytes.
+
+    Raises AudioError where the file cannot be read.
+    """
+    try:
+        with recording.open("rb") as file:
+            audio = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as exc:
+        raise AudioError("not_a_file", f"{recording} cannot be read: {exc}") from exc
+    facts: Mapping[str, object] = {
+        "audio": audio,
+        "model": recogniser.id,
+        "chunk_s": recogniser.chunk_s,
+        "context_s": recogniser.context_s,
+    }
+    return content_hash(facts)[:24]

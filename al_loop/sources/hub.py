@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from al_loop.errors import ManifestError
 from al_loop.records import HELD_OUT, Split
-from al_loop.sources.listings import Rows, speaker_of
+from al_loop.sources.listings import Rows, absolute, speaker_of
 from al_loop.sources.rows import LABELS_OF_TEXT, Row
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ KNOWN_SPLITS: Mapping[str, Split] = {
 LABELS_OF_SPEAKER = ("speaker_id", "speaker", "client_id")
 LONG_NAME = 40
 """A speaker's name so long is a hash already, or says more than a name should."""
+ARCHIVES = ("gzip", "tar", "zip")
+MOST_BYTES = 512 * 2**20
+"""Of one clip: an hour of uncompressed speech is 110 MiB."""
 PARQUET = "refs/convert/parquet"
 """The revision that the hub makes of data sets that are a script."""
 
@@ -196,7 +199,7 @@ def _rows(
                 continue
             if columns["id"]:
                 seen.add(id_)
-            yield _row(origin, record, columns, target)
+            yield _row(name, origin, record, columns, target)
     except Exception as exc:  # of the network, of the files' readers
         yield Row(
             f"{name}/{split}",
@@ -228,7 +231,11 @@ def _undecoded(data: IterableDataset, columns: Mapping[str, str | None]) -> Iter
 
 
 def _row(
-    origin: str, record: Mapping[str, Any], columns: Mapping[str, str | None], target: Split | None
+    name: str,
+    origin: str,
+    record: Mapping[str, Any],
+    columns: Mapping[str, str | None],
+    target: Split | None,
 ) -> Row:
     def value(name: str) -> str | None:
         column = columns[name]
@@ -236,7 +243,7 @@ def _row(
         return None if held is None else str(held)
 
     try:
-        audio = _audio(record[columns["audio"] or ""])
+        audio = _audio(record[columns["audio"] or ""], name)
     except (OSError, ValueError) as exc:
         return Row(origin, None, problem=f"its audio cannot be fetched: {exc}")
     speaker = value("speaker")
@@ -251,8 +258,12 @@ def _row(
     )
 
 
-def _audio(held: Any) -> Path | bytes | None:
-    """The bytes, or a file here; what lies elsewhere is fetched."""
+def _audio(held: Any, name: str) -> Path | bytes | None:
+    """The bytes, or a file of the data set here; what is elsewhere in it is fetched.
+
+    Raises ValueError where the data set names what is not in it: whoever made it may not choose
+    among the files of this machine, or the addresses that it reaches.
+    """
     import fsspec
 
     if isinstance(held, bytes | None):
@@ -261,11 +272,30 @@ def _audio(held: Any) -> Path | bytes | None:
         raise ValueError(f"{type(held).__name__} in the column, where bytes are expected")
     if held.get("bytes") is not None:
         return bytes(held["bytes"])
-    path = held.get("path")
-    if not path:
+    address = held.get("path")
+    if not address:
         return None
-    if "://" not in path:
-        return Path(path)
-    with fsspec.open(path, "rb") as file:
-        fetched: bytes = file.read()
+    *archives, place = str(address).split("::")
+    if not _is_within(place, name) or not all(
+        part.startswith(tuple(f"{form}://" for form in ARCHIVES)) for part in archives
+    ):
+        raise ValueError(f"{address} is not in the data set")
+    if not archives and "://" not in place:
+        return Path(place)
+    with fsspec.open(address, "rb") as file:
+        fetched: bytes = file.read(MOST_BYTES + 1)
+    if len(fetched) > MOST_BYTES:
+        raise ValueError(f"{address} is larger than {MOST_BYTES / 2**20:g} MiB")
     return fetched
+
+
+def _is_within(place: str, name: str) -> bool:
+    """Whether a file or address belongs to the data set: a folder, a file, or an id on the hub."""
+    here = Path(name)
+    if here.exists():
+        folder = absolute(here if here.is_dir() else here.parent)
+        file = absolute(Path(place.removeprefix("file://")))
+        return file.is_relative_to(folder)
+    repository = f"hf://datasets/{name.partition(':')[0]}"
+    inner = place.removeprefix(repository)
+    return inner != place and inner[:1] in ("@", "/") and ".." not in inner.split("/")

@@ -15,7 +15,7 @@ import datasets
 import pytest
 
 from al_loop.errors import ManifestError
-from al_loop.sources.hub import Columns, read_hub
+from al_loop.sources.hub import Columns, _audio, _is_within, read_hub
 from al_loop.sources.ingest import Intake, ingest
 from al_loop.sources.rows import read_rows
 from storage.store import Store
@@ -166,6 +166,34 @@ def test_rows_without_audio_or_text_are_named(
     rows = read_hub(str(folder), columns=Columns(audio="audio"))
     report = ingest(rows, INTAKE, store, store.workspace.root)
     assert [row.reason for row in report.refusals] == ["no_text", "bad_row", "truncated"]
+
+
+@pytest.mark.parametrize(
+    "path", ["{outside}", "file://{outside}", "../outside.wav", "zip://a.wav::file://{outside}"]
+)
+def test_audio_that_is_not_in_the_data_set_is_not_opened(
+    tmp_path: Path, make_clip: MakeClip, path: str
+) -> None:
+    outside = make_clip("outside.wav")
+    found = _audio({"bytes": None, "path": str(make_clip("set/inside.wav"))}, f"{tmp_path}/set")
+    assert found == tmp_path / "set" / "inside.wav"
+    with pytest.raises(ValueError, match="is not in the data set"):
+        _audio({"bytes": None, "path": path.format(outside=outside)}, f"{tmp_path}/set")
+
+
+@pytest.mark.parametrize(
+    ("address", "within"),
+    [
+        ("hf://datasets/google/fleurs@main/ky/a.wav", True),
+        ("hf://datasets/google/fleurs/ky/a.wav", True),
+        ("hf://datasets/google/fleurs_private@main/a.wav", False),
+        ("hf://datasets/google/fleurs@main/../../other/a.wav", False),
+        ("http://169.254.169.254/latest", False),
+        ("/etc/passwd", False),
+    ],
+)
+def test_of_a_hub_s_data_set_only_its_own_files_are_fetched(address: str, within: bool) -> None:
+    assert _is_within(address, "google/fleurs:ky_kg") is within
 
 
 def test_an_empty_folder_says_so(tmp_path: Path) -> None:

@@ -83,11 +83,14 @@ class Admission:
         if self._held_groups is None:
             self._held_groups = self.catalogue.held_groups()
         for by, groups in self._held_groups.items():
-            group = group_of(new.speaker, new.origin, new.id, by)
-            if group not in groups:
+            own = {group_of(new.speaker, new.origin, new.id, by)}
+            if "#" in new.origin:  # other parts of the recording may know no speaker
+                own.add(group_of(None, new.origin, new.id, by))
+            shared = own & set(groups)
+            if not shared:
                 continue
             if new.split != "pool":
-                raise AudioError("in_evaluation_set", f"a set was drawn of its {group}")
+                raise AudioError("in_evaluation_set", f"a set was drawn of its {min(shared)}")
             return replace(new, split=RESERVED)
         return new
 

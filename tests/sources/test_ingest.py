@@ -432,6 +432,26 @@ def test_what_a_set_s_speakers_say_later_is_reserved_or_refused(drawn: Store) ->
     assert (found["row c"], found["row d"], found["row g"]) == ("reserved", "pool", "test")
 
 
+def test_a_recording_that_a_set_was_drawn_of_gains_nothing_by_a_speaker_s_name(
+    store: Store,
+) -> None:
+    pieces = [Row(f"book.mp3#{name}", Path(f"{name}.wav")) for name in "ab"]
+    ingest(pieces, POOL, store, store.workspace.root, hear=hear_name)
+    first, second = (row.id for row in store.pool())
+    store.put_draw("calls", {first: "recording book.mp3"}, [second], [], "speaker", "ky")
+    rows = [
+        Row("book.mp3#c", Path("c.wav"), "бир", split="train", speaker="reader"),
+        Row("book.mp3#d", Path("d.wav"), speaker="reader"),
+        Row("other.mp3#e", Path("e.wav"), "эки", split="train", speaker="reader"),
+    ]
+    report = ingest(rows, POOL, store, store.workspace.root, hear=hear_name)
+    assert [(row.origin, row.reason) for row in report.refusals] == [
+        ("book.mp3#c", "in_evaluation_set")
+    ]
+    found = splits_by_origin(store)
+    assert (found["book.mp3#d"], found["other.mp3#e"]) == ("reserved", "train")
+
+
 def test_a_reserved_clip_is_known_in_the_pool_and_refused_elsewhere(drawn: Store) -> None:
     rows = [Row(f"row {name}", Path(f"{name}.wav"), "бир", speaker="one") for name in "ab"]
     report = ingest(rows, POOL, drawn, drawn.workspace.root, hear=hear_name)

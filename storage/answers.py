@@ -29,7 +29,8 @@ from al_loop.records import (
 from storage.catalogue import UNKNOWN_TASK
 from storage.database import now
 from storage.projects import AT_PLACE
-from storage.tasks import KEY, OPEN, Tasks, probabilities, task_origin
+from storage.sql import OPEN, QUERY, WAITED_FOR
+from storage.tasks import KEY, Tasks, probabilities, task_origin
 
 COUNTING: tuple[TaskKind, ...] = ("query", "repeat", "adjudication", "evaluation")
 """Kinds of tasks whose answers may become a label; those of gold tasks are known."""
@@ -136,9 +137,7 @@ class Answers(Tasks):
         """
         answered, total = self._row(
             "SELECT total(t.answers > 0), count(*) FROM query_batches b "
-            "LEFT JOIN tasks t ON t.utterance_id = b.utterance_id AND t.round = b.round "
-            "AND t.kind = 'query' WHERE b.round = ? AND b.top_up = 0 "
-            "AND (t.closed_at IS NULL OR t.answers > 0)",
+            f"LEFT JOIN tasks t ON {QUERY} WHERE b.round = ? AND {WAITED_FOR}",
             [round_number],
         )
         return int(answered), total

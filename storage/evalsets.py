@@ -15,7 +15,8 @@ from al_loop.errors import WorkspaceError
 from al_loop.groups import By
 from al_loop.records import IN_HOUSE, STANDARD_SILENCE, PlannedTask, Source
 from storage.database import now
-from storage.tasks import OPEN, Tasks
+from storage.sql import OPEN
+from storage.tasks import Tasks
 
 
 class Evalsets(Tasks):

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from al_loop.records import Place
 from storage.catalogue import Catalogue
 from storage.database import now
+from storage.sql import OPEN
 
 AT_PLACE = "server = ? AND project_id = ?"
 
@@ -34,8 +35,8 @@ class Projects(Catalogue):
                 [place.server, place.project_id, name, found_at],
             )
             self.db.execute(
-                "UPDATE tasks SET server = NULL, project_id = NULL, task_id = NULL "
-                "WHERE answers < wanted AND closed_at IS NULL AND (server, project_id) IN "
+                "UPDATE tasks AS t SET server = NULL, project_id = NULL, task_id = NULL "
+                f"WHERE {OPEN} AND (t.server, t.project_id) IN "
                 f"(SELECT server, project_id FROM projects WHERE name = ? AND NOT ({AT_PLACE}))",
                 [name, place.server, place.project_id],
             )
@@ -52,8 +53,7 @@ class Projects(Catalogue):
     def is_busy(self, place: Place) -> bool:
         """Whether a task there waits for an answer."""
         (found,) = self._row(
-            "SELECT EXISTS (SELECT 1 FROM tasks WHERE answers < wanted AND closed_at IS NULL "
-            f"AND {AT_PLACE})",
+            f"SELECT EXISTS (SELECT 1 FROM tasks t WHERE {OPEN} AND {AT_PLACE})",
             [place.server, place.project_id],
         )
         return bool(found)

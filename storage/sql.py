@@ -1,4 +1,4 @@
-"""Pieces of SQL that several of the read-only questions share.
+"""Pieces of SQL that several questions share.
 
 A round is `r`, a member of a query batch `b`, a task `t`, a label `l`.
 """
@@ -22,3 +22,5 @@ SAID = (
 WAITED_FOR = "b.top_up = 0 AND (t.closed_at IS NULL OR t.answers > 0)"
 """Whether the round waits for a member's answer, or did: not of what was chosen later to top the
 batch up, nor of what was closed without an answer."""
+OPEN = "t.answers < t.wanted AND t.closed_at IS NULL"
+"""Whether a task waits for an answer."""

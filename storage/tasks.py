@@ -23,8 +23,8 @@ from al_loop.records import (
 )
 from storage.database import as_json, now
 from storage.projects import Projects
+from storage.sql import OPEN
 
-OPEN = "t.answers < t.wanted AND t.closed_at IS NULL"
 WANTED: Mapping[TaskKind, int] = {"evaluation": 2}
 """Answers that a task waits for, by kind: one where nothing is said here."""
 KEY = "utterance_id = ? AND round = ? AND copy = ?"

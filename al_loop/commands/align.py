@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from al_loop.commands.ctc import DEFAULT, FOLDER
+from al_loop.commands.importing import take_rows
 from al_loop.errors import AudioError, ModelError, WorkspaceError
 from al_loop.wiring import open_workspace
 
@@ -67,19 +68,18 @@ def align(
 
     Text that nobody reads and speech that is not written are passed over; what fits badly is left
     out, and the share that is kept is told. What is heard is kept, so that a run that was killed
-    goes on, and another --min-score takes seconds. Doing it twice adds nothing.
+    goes on. Doing it twice adds nothing; but another recogniser or --min-score cuts elsewhere, and
+    its clips join those that are there: choose by a workspace of its own.
     """
     from dataclasses import replace
 
     from tqdm import tqdm
 
     from al_loop.alignment.segments import Rules
-    from al_loop.languages import WHISPER_LANGUAGES
     from al_loop.sources.books import align_book
-    from al_loop.sources.ingest import Intake, ingest
 
     root, settings, store = open_workspace(workspace)
-    target = settings.model.language
+    store.close()
     recogniser = _recogniser(root, model, settings)
     place = root.root / ALIGNMENTS
     try:
@@ -87,7 +87,7 @@ def align(
             found = align_book(
                 recording,
                 text,
-                language or target,
+                language or settings.model.language,
                 recogniser,
                 place,
                 Rules(min_score=min_score),
@@ -96,19 +96,17 @@ def align(
     except AudioError as exc:
         raise WorkspaceError(f"{recording}: {exc}") from exc
     write_table(found, place / f"{recording.stem}-{text.stem}.tsv")
-    languages = WHISPER_LANGUAGES | {target}
-    intake = Intake(source, "forced_alignment", language or target, split, languages, weight)
-    rows = [replace(row, speaker=speaker) for row in found.rows()]
-    with tqdm(total=len(rows), unit="clip", disable=None) as bar:
-        report = ingest(rows, intake, store, root.root, bar.update)
-    for refusal in report.refusals:
-        click.echo(f"refused {refusal.origin}: {refusal.reason} ({refusal.detail})")
     for line in found.share().lines():
         click.echo(line)
-    click.echo(
-        f"{report.added} added, {report.moved} moved to an evaluation set, "
-        f"{report.known} known already, {len(report.refusals)} refused"
-    )
+    given = {
+        "source": source,
+        "kind": "forced_alignment",
+        "language": language,
+        "split": split,
+        "weight": weight,
+    }
+    rows = [replace(row, speaker=speaker) for row in found.rows()]
+    take_rows(workspace, given, lambda _: rows)
 
 
 def _recogniser(root: Workspace, name: str, settings: Any) -> Any:

@@ -52,7 +52,7 @@ def ingest(
     """
     from al_loop.sources.rows import read_rows
 
-    _take_in(workspace, given, lambda _: read_rows(place, hub_split, text_column), for_all=False)
+    take_rows(workspace, given, lambda _: read_rows(place, hub_split, text_column), for_all=False)
 
 
 @click.group(name="import")
@@ -119,7 +119,7 @@ def common_voice(workspace: Path, folder: Path, validated: bool, other: bool, **
     def read(language: str) -> Iterable[Row]:
         return read_common_voice(folder, language, validated=validated, other=other)
 
-    _take_in(workspace, given, read)
+    take_rows(workspace, given, read)
 
 
 @importing.command()
@@ -157,7 +157,7 @@ def hub(
 
     columns = Columns(audio_column, text_column, speaker_column, id_column)
     wanted = _wanted(splits, given["split"])
-    _take_in(workspace, given, lambda language: read_hub(name, wanted, columns, revision))
+    take_rows(workspace, given, lambda language: read_hub(name, wanted, columns, revision))
 
 
 @importing.command()
@@ -171,7 +171,7 @@ def kaldi(workspace: Path, folder: Path, roots: Sequence[Path], **given: Any) ->
     """
     from al_loop.sources.kaldi import read_kaldi
 
-    _take_in(workspace, given, lambda language: read_kaldi(folder, roots))
+    take_rows(workspace, given, lambda language: read_kaldi(folder, roots))
 
 
 @importing.command()
@@ -182,7 +182,7 @@ def nemo(workspace: Path, manifest: Path, roots: Sequence[Path], **given: Any) -
     """A MANIFEST of NeMo: lines of JSON with audio_filepath, offset, duration and text."""
     from al_loop.sources.nemo import read_nemo
 
-    _take_in(workspace, given, lambda language: read_nemo(manifest, roots))
+    take_rows(workspace, given, lambda language: read_nemo(manifest, roots))
 
 
 @importing.command()
@@ -196,7 +196,7 @@ def lhotse(workspace: Path, manifests: Sequence[Path], roots: Sequence[Path], **
     """
     from al_loop.sources.lhotse_manifests import read_lhotse
 
-    _take_in(workspace, given, lambda language: read_lhotse(manifests, roots))
+    take_rows(workspace, given, lambda language: read_lhotse(manifests, roots))
 
 
 def _wanted(splits: Sequence[str], overall: Split | None) -> Mapping[str, Split | None] | None:
@@ -216,7 +216,7 @@ def _wanted(splits: Sequence[str], overall: Split | None) -> Mapping[str, Split 
     return wanted or None
 
 
-def _take_in(
+def take_rows(
     workspace: Path,
     given: Mapping[str, Any],
     read: Callable[[str], Iterable[Row]],

@@ -328,6 +328,46 @@ CREATE TABLE simulation_points (
     spearman_high REAL,
     PRIMARY KEY (simulation, strategy, seed, round)
 ) STRICT;
+CREATE TABLE makers (                -- models that spoke, cut or wrote what training may use
+    name TEXT PRIMARY KEY,           -- as `made_by` has it
+    licence TEXT NOT NULL            -- of its weights or program, as far as it is known
+) STRICT;
+CREATE TABLE pseudo_labels (         -- texts that recognisers agree on; remade as a whole
+    utterance_id TEXT PRIMARY KEY REFERENCES utterances(id),
+    text TEXT NOT NULL,
+    confidence REAL NOT NULL,        -- expected share of its words that are right; its quality
+    made_by TEXT NOT NULL            -- the recognisers
+) STRICT;
+CREATE TABLE pseudo_label_runs (     -- appended to; the last one made the texts above
+    id INTEGER PRIMARY KEY,
+    round INTEGER REFERENCES rounds(number), -- in which they were made; NULL: by hand
+    report TEXT NOT NULL,            -- JSON: threshold, precision and volume, by recogniser
+    made_at TEXT NOT NULL
+) STRICT;
+CREATE TABLE learned_examples (      -- what a recogniser beside the checkpoints has learned
+    learner TEXT NOT NULL,           -- its folder in the workspace
+    utterance_id TEXT NOT NULL REFERENCES utterances(id),
+    text TEXT NOT NULL,
+    PRIMARY KEY (learner, utterance_id)
+) STRICT;
+CREATE INDEX learned_examples_by_utterance ON learned_examples (utterance_id);
+CREATE TABLE ablations (
+    name TEXT PRIMARY KEY,
+    settings TEXT NOT NULL,          -- JSON: all that its results depend on
+    started_at TEXT NOT NULL,
+    finished_at TEXT                 -- NULL: it may be gone on with
+) STRICT;
+CREATE TABLE ablation_results (
+    ablation TEXT NOT NULL REFERENCES ablations(name),
+    variant TEXT NOT NULL,           -- JSON array of the sources it was trained on
+    evaluation_set TEXT NOT NULL,
+    language TEXT NOT NULL,
+    examples INTEGER NOT NULL,       -- that it was trained on
+    audio_s REAL NOT NULL,           -- theirs
+    draws INTEGER NOT NULL,
+    utterance_errors TEXT NOT NULL,  -- JSON: errors and words of each test utterance, by id
+    PRIMARY KEY (ablation, variant, evaluation_set)
+) STRICT;
 """
 
 

@@ -52,6 +52,13 @@ COLUMNS = {
     "simulations": "name settings started_at finished_at",
     "simulation_points": "simulation strategy seed round labelled_s annotator_s chosen_s junk_s "
     "tasks junk_tasks wer words errors utterance_errors spearman spearman_low spearman_high",
+    "makers": "name licence",
+    "pseudo_labels": "utterance_id text confidence made_by",
+    "pseudo_label_runs": "id round report made_at",
+    "learned_examples": "learner utterance_id text",
+    "ablations": "name settings started_at finished_at",
+    "ablation_results": "ablation variant evaluation_set language examples audio_s draws "
+    "utterance_errors",
 }
 KEYS = {
     "workspace": "id",
@@ -84,6 +91,12 @@ KEYS = {
     "reports": "round",
     "simulations": "name",
     "simulation_points": "simulation strategy seed round",
+    "makers": "name",
+    "pseudo_labels": "utterance_id",
+    "pseudo_label_runs": "id",
+    "learned_examples": "learner utterance_id",
+    "ablations": "name",
+    "ablation_results": "ablation variant evaluation_set",
 }
 
 

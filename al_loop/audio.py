@@ -37,7 +37,7 @@ def decode(path: Path, max_duration_s: float | None = None) -> np.ndarray:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise AudioError("not_a_file", "it is no regular file")
-        _check_size(path)
+        check_size(path)
         with av.open(str(path), metadata_errors="ignore") as container:
             if not container.streams.audio:
                 raise AudioError("no_audio", "the file holds no audio stream")
@@ -98,8 +98,11 @@ def write_flac(samples: np.ndarray, path: Path) -> None:
     os.replace(unfinished, path)
 
 
-def _check_size(path: Path) -> None:
-    """Refuse an empty file, and a WAV shorter than its header says, which FFmpeg would take."""
+def check_size(path: Path) -> None:
+    """Refuse an empty file, and a WAV shorter than its header says, which FFmpeg would take.
+
+    Raises AudioError: empty_file, truncated; OSError where the file cannot be read.
+    """
     with path.open("rb") as file:
         header = file.read(8)
     if not header:

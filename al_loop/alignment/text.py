@@ -44,6 +44,11 @@ class Letters:
         """(W,) int64: the letters of each word."""
         return np.diff(self.starts)
 
+    def part(self, kept: np.ndarray) -> Letters:
+        """The words that `kept` (W,) bool says, without the others."""
+        labels = self.labels[np.repeat(kept, self.sizes)]
+        return Letters(labels, np.concatenate([[0], np.cumsum(self.sizes[kept])]).astype(np.int64))
+
 
 def spell(words: Sequence[str], labels: Labels) -> Letters:
     """The words' letters as the recogniser's labels. Raises ValueError where a word is empty."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import posixpath
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html.parser import HTMLParser
@@ -21,7 +22,8 @@ from al_loop.sources.rows import printable
 
 KINDS = (".txt", ".epub", ".pdf")
 MOST_BYTES = 50 * 2**20
-"""Of one page of an epub, unpacked: a small file may hold a huge one."""
+"""Of an epub's text, unpacked: a small file may hold a huge page, or name one a thousand times. The
+longest novels have 10 MiB."""
 BLOCKS = {
     "p",
     "div",
@@ -116,7 +118,7 @@ def _pdf(path: Path) -> Iterator[tuple[str, str]]:
     """A page is a paragraph: what a pdf says of its lines is not to be relied on."""
     try:
         from pypdf import PdfReader
-        from pypdf.errors import PyPdfError
+        from pypdf.errors import DependencyError, PyPdfError
     except ModuleNotFoundError as exc:
         raise ManifestError(
             f"{path}: the package {exc.name} is not installed; run `pip install 'al-loop[books]'`, "
@@ -125,9 +127,13 @@ def _pdf(path: Path) -> Iterator[tuple[str, str]]:
     try:
         for number, page in enumerate(PdfReader(path).pages, start=1):
             yield page.extract_text(), f"page {number}"
-    except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, IndexError) as exc:
+    except (
+        *(PyPdfError, DependencyError),
         # pypdf lets what it trips over in a broken file through
-        raise ManifestError(f"{path}: cannot be read as a pdf: {exc}") from exc
+        *(zlib.error, RecursionError, NotImplementedError, AssertionError, ArithmeticError),
+        *(ValueError, LookupError, TypeError, AttributeError),
+    ) as exc:
+        raise ManifestError(f"{path}: cannot be read as a pdf: {exc}; is it whole?") from exc
 
 
 # -- epub ------------------------------------------------------------------------------------------
@@ -136,38 +142,50 @@ def _pdf(path: Path) -> Iterator[tuple[str, str]]:
 def _epub(path: Path) -> Iterator[tuple[str, str]]:
     try:
         with zipfile.ZipFile(path) as archive:
-            for name in _pages(archive):
+            pages = _Pages(archive)
+            for name in pages.names():
                 parser = _Page()
-                parser.feed(_unpack(archive, name))
+                parser.feed(pages.unpack(name))
                 parser.close()
                 for number, text in enumerate(parser.paragraphs(), start=1):
                     yield text, f"{name}, paragraph {number}"
-    except (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError) as exc:
+    except (
+        *(zipfile.BadZipFile, zlib.error, EOFError),  # damaged, or half of it
+        *(KeyError, ValueError, NotImplementedError, RuntimeError, AssertionError),
+    ) as exc:
         raise ManifestError(
             f"{path}: cannot be read as an epub ({exc}); is it whole, and without copy protection?"
         ) from exc
 
 
-def _pages(archive: zipfile.ZipFile) -> Iterator[str]:
-    """The names of the pages in reading order: container.xml names the package, that the spine."""
-    container = _Tags("rootfile")
-    container.feed(_unpack(archive, "META-INF/container.xml"))
-    package = container.found[0][1]["full-path"] if container.found else ""
-    tags = _Tags("item", "itemref")
-    tags.feed(_unpack(archive, package))
-    names = {row.get("id"): row.get("href") for tag, row in tags.found if tag == "item"}
-    for tag, row in tags.found:
-        target = names.get(row.get("idref")) if tag == "itemref" else None
-        if target is not None:
-            yield posixpath.normpath(posixpath.join(posixpath.dirname(package), unquote(target)))
+class _Pages:
+    """The pages of an archive; all that is unpacked counts towards MOST_BYTES."""
 
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self._archive = archive
+        self._left = MOST_BYTES
 
-def _unpack(archive: zipfile.ZipFile, name: str) -> str:
-    with archive.open(name) as file:
-        data = file.read(MOST_BYTES + 1)
-    if len(data) > MOST_BYTES:
-        raise zipfile.BadZipFile(f"{name} has more than {MOST_BYTES >> 20} MiB")
-    return data.decode("utf-8-sig", "replace")
+    def names(self) -> Iterator[str]:
+        """In reading order: container.xml names the package, that the spine."""
+        container = _Tags("rootfile")
+        container.feed(self.unpack("META-INF/container.xml"))
+        package = container.found[0][1]["full-path"] if container.found else ""
+        tags = _Tags("item", "itemref")
+        tags.feed(self.unpack(package))
+        names = {row.get("id"): row.get("href") for tag, row in tags.found if tag == "item"}
+        folder = posixpath.dirname(package)
+        for tag, row in tags.found:
+            target = names.get(row.get("idref")) if tag == "itemref" else None
+            if target is not None:
+                yield posixpath.normpath(posixpath.join(folder, unquote(target)))
+
+    def unpack(self, name: str) -> str:
+        with self._archive.open(name) as file:
+            data = file.read(self._left + 1)
+        self._left -= len(data)
+        if self._left < 0:
+            raise zipfile.BadZipFile(f"its text has more than {MOST_BYTES >> 20} MiB")
+        return data.decode("utf-8-sig", "replace")
 
 
 class _Tags(HTMLParser):

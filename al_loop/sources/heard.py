@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from al_loop.alignment.quiet import STEPS_PER_S, loudness
 from al_loop.alignment.text import Labels
 from al_loop.audio import SAMPLE_RATE
+from al_loop.errors import WorkspaceError
 from al_loop.sources.recording import Recording
 
 EMISSIONS, LOUDNESS = "emissions.npy", "loudness.npy"
+LOCK = "heard.lock"
 CHUNKS = 8
 """Of a block, given to the recogniser at once: what a killed run hears again."""
 
@@ -28,6 +31,7 @@ class Hears(Protocol):
     """What spells speech frame by frame; `al_loop.whisper.ctc` says more of it."""
 
     id: str
+    manner: str
     labels: Labels
     frame_s: float
     chunk_s: float
@@ -58,12 +62,28 @@ def hear(
 
     folder: of this recording and this recogniser alone. tell: is told how many seconds are heard.
     A recording is heard in chunks with their neighbours' edges on either side, which are thrown
-    away: no letter is heard at the edge of what the model is given. Raises AudioError.
+    away: no letter is heard at the edge of what the model is given. Raises AudioError, and
+    WorkspaceError where another process hears into the same folder.
     """
-    if not (folder / LOUDNESS).is_file():
+    if not (folder / LOUDNESS).is_file() or _blocks(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        _join(folder, _listen(recording, recogniser, folder, tell))
+        try:
+            with FileLock(folder / LOCK, blocking=False):
+                if not (folder / LOUDNESS).is_file():
+                    _join(folder, _listen(recording, recogniser, folder, tell))
+                for path in _blocks(folder):  # also those of a run that was killed in between
+                    path.unlink()
+        except Timeout as exc:
+            raise WorkspaceError(
+                f"{recording.path} is being heard by another `align` of this workspace; wait for "
+                "it, then run this one again"
+            ) from exc
     return Heard(np.load(folder / EMISSIONS, mmap_mode="r"), np.load(folder / LOUDNESS))
+
+
+def _blocks(folder: Path) -> list[Path]:
+    """The files that joining leaves behind, and halves of such."""
+    return sorted({*folder.glob("block-*.npz"), *folder.glob("*.unfinished")})
 
 
 def _listen(
@@ -115,7 +135,7 @@ def _block(
 
 
 def _join(folder: Path, files: Sequence[Path]) -> None:
-    """One array of all blocks, which are deleted; the loudness comes last, and says it is done."""
+    """One array of all blocks; the loudness comes last, and says that it is done."""
     levels, count, width = [], 0, 0
     for path in files:
         with np.load(path) as found:
@@ -135,8 +155,6 @@ def _join(folder: Path, files: Sequence[Path]) -> None:
     del joined
     os.replace(unfinished, folder / EMISSIONS)
     _write(folder / LOUDNESS, lambda file: np.save(file, np.concatenate(levels)))
-    for path in files:
-        path.unlink()
 
 
 def _write(path: Path, fill: Callable[..., None]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,7 +112,7 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str | None]]:
     """The lines of a text, numbered from 1, without their ends; None: the line is no UTF-8.
 
     A name that ends in .gz is unpacked. Raises ManifestError where the file is no text at all, or
-    breaks off inside its archive.
+    is damaged or breaks off inside its archive.
     """
     packed = path.suffix == ".gz"
     try:
@@ -127,6 +128,8 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str | None]]:
                     yield number, text.removesuffix("\n").removesuffix("\r")
     except EOFError as exc:
         raise ManifestError(f"{path}: breaks off; fetch it again") from exc
+    except (gzip.BadGzipFile, zlib.error) as exc:
+        raise ManifestError(f"{path}: is damaged ({exc}); fetch it again") from exc
     except OSError as exc:
         raise ManifestError(f"{path}: cannot be read: {exc}") from exc
 

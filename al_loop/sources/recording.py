@@ -15,7 +15,7 @@ import av
 import numpy as np
 import soxr
 
-from al_loop.audio import EXACT_LENGTH_FORMATS, SAMPLE_RATE
+from al_loop.audio import EXACT_LENGTH_FORMATS, SAMPLE_RATE, check_size
 from al_loop.errors import AudioError
 
 KEPT_S = 60.0
@@ -38,7 +38,7 @@ class Recording:
     _position: int | None = None
 
     def __init__(self, path: Path) -> None:
-        """Raises AudioError: not_a_file, unreadable, no_audio, corrupt."""
+        """Raises AudioError: not_a_file, unreadable, empty_file, no_audio, corrupt, truncated."""
         self.path = path
         self._open()
         self._exact = self._container.format.name in {"wav", *EXACT_LENGTH_FORMATS}
@@ -91,6 +91,7 @@ class Recording:
         if self._container is not None:
             self._container.close()
         try:
+            check_size(self.path)
             self._container = av.open(str(self.path), metadata_errors="ignore")
         except PermissionError as exc:
             raise AudioError("unreadable", "no permission to read it") from exc

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 from collections.abc import Sequence
 from functools import cache
 
@@ -143,14 +144,14 @@ def test_a_letter_that_the_recogniser_lacks_is_whatever_it_hears() -> None:
 
 
 def test_a_window_finds_the_path_of_a_full_search() -> None:
-    """Forty times as long as the window, with gaps on either side shorter than it."""
-    words, other = random_words(2000), random_words(80, seed=1)
-    said = [*words[:700], *other[:40], *words[700:]]
-    written = [*words[:1300], *other[40:], *words[1300:]]
+    """Seven times as long as the window, with gaps on either side shorter than it."""
+    words, other = random_words(900), random_words(50, seed=1)
+    said = [*words[:300], *other[:25], *words[300:]]
+    written = [*words[:600], *other[25:], *words[600:]]
     log_probs, _ = spoken(said)
     text = spell(written, LABELS)
     full = align(log_probs, text, LABELS)
-    assert (align(log_probs, text, LABELS, reach=500) == full).all()
+    assert (align(log_probs, text, LABELS, reach=250) == full).all()
     assert len(np.unique(full)) > 1.8 * len(text.labels)
 
 
@@ -162,6 +163,19 @@ def test_a_block_boundary_changes_nothing() -> None:
     full = align(log_probs, text, LABELS)
     for frames in (1000, 1371):
         assert (align(log_probs[:frames], text, LABELS)[:-20] == full[: frames - 20]).all()
+
+
+def test_memory_grows_with_the_root_of_the_audio() -> None:
+    """Sixteen times as long takes four times the memory, beside the path itself."""
+    text = spell(random_words(60), LABELS)
+    peaks = []
+    for frames in (400, 6400):
+        log_probs = noise(frames, 0)
+        tracemalloc.start()
+        align(log_probs, text, LABELS)
+        peaks.append(tracemalloc.get_traced_memory()[1] - 8 * frames)
+        tracemalloc.stop()
+    assert peaks[1] < 6 * peaks[0]
 
 
 def test_an_empty_word_is_refused() -> None:

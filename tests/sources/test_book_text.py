@@ -140,3 +140,40 @@ def test_a_page_that_unpacks_to_too_much(tmp_path: Path) -> None:
     }
     with pytest.raises(ManifestError, match="more than 50 MiB"):
         read_book(write_epub(tmp_path / "book.epub", pages))
+
+
+def test_a_page_that_is_named_again_and_again(tmp_path: Path) -> None:
+    spine = '<opf:itemref idref="two"/>' * 6
+    pages = {
+        "META-INF/container.xml": CONTAINER,
+        "OEBPS/book.opf": PACKAGE.replace('<opf:itemref idref="one"/>', spine),
+        "OEBPS/text/2.xhtml": "<p>" + "а" * 5_000_000,
+    }
+    with pytest.raises(ManifestError, match="more than 50 MiB"):
+        read_book(write_epub(tmp_path / "book.epub", pages))
+
+
+@pytest.mark.parametrize("kind", ["epub", "pdf"])
+def test_a_book_with_a_damaged_middle_is_read_or_named(tmp_path: Path, kind: str) -> None:
+    """A byte turned over, wherever it stands: bad codes, bad sums, names that lead nowhere."""
+    path, refused = tmp_path / f"book.{kind}", 0
+    if kind == "epub":
+        numbers = " ".join(str(number * 7919 % 10_007) for number in range(1500))
+        pages = {
+            "META-INF/container.xml": CONTAINER,
+            "OEBPS/book.opf": PACKAGE,
+            "OEBPS/text/2.xhtml": f"<p>аб {numbers}</p>",
+            "OEBPS/text/1 a.xhtml": FIRST,
+        }
+        write_epub(path, pages)
+    else:
+        pytest.importorskip("pypdf")
+        write_pdf(path, ["The first page", "The second one"])
+    whole = path.read_bytes()
+    for place in range(3, len(whole), 41):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        try:
+            read_book(path)
+        except ManifestError as exc:
+            refused += str(path) in str(exc)
+    assert refused > 3

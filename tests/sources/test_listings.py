@@ -91,6 +91,18 @@ def test_a_compressed_list_that_breaks_off_says_so(tmp_path: Path) -> None:
         list(numbered_lines(path))
 
 
+def test_a_compressed_list_with_a_damaged_middle_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "cuts.jsonl.gz"
+    lines = "".join(f'{{"id": "{number * 7919 % 10_007}"}}\n' for number in range(2000))
+    data = bytearray(gzip.compress(lines.encode()))
+    for place in range(100, len(data) - 8, 97):  # bad codes in one copy, a bad checksum in another
+        damaged = data.copy()
+        damaged[place] ^= 0xFF
+        path.write_bytes(damaged)
+        with pytest.raises(ManifestError, match=r"is damaged|breaks off"):
+            list(numbered_lines(path))
+
+
 def test_a_speaker_is_known_by_a_short_hash() -> None:
     long = "bbbcb732e0f422150c30ff3654bbab57" * 4
     assert speaker_of(long) == speaker_of(long)

@@ -26,6 +26,7 @@ class ToneRecogniser:
     frame_s = FRAME / RATE
     chunk_s = 5.0
     context_s = 0.5
+    manner = "tones"
 
     def __init__(self, fail_after_s: float = float("inf")) -> None:
         self.heard_s = 0.0

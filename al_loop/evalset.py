@@ -16,7 +16,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from al_loop.errors import WorkspaceError
-from al_loop.groups import By, group_of
+from al_loop.groups import By, group_of, joined
+from al_loop.leakage import Sentences
 from al_loop.records import (
     EVALUATION_ROUND,
     RESERVED,
@@ -104,15 +105,17 @@ def draw(
     """A random set of `wanted_s` seconds, by whole groups.
 
     rows: as the store's `drawable` gives them. Groups come in a random order, clips of a group too;
-    one gives a tenth of the seconds at most, unless that leaves too few. What the training or
-    validation data holds of a group makes it unfit. Raises WorkspaceError where there is too
-    little, where the groups would take too much of the pool with them, or where something of a
-    group was chosen already.
+    one gives a tenth of the seconds at most, unless that leaves too few. Parts of one recording
+    are one group where the speaker of some is unknown. What the training or validation data holds
+    of a group makes it unfit. Raises WorkspaceError where there is too little, where the groups
+    would take too much of the pool with them, or where something of a group was chosen already.
     """
     rng = np.random.default_rng([seed, int(content_hash("evaluation set")[:8], 16)])
     groups: dict[str, list[Candidate]] = {}
+    together = joined(((row[2], row[3], row[0]) for row in rows), by)
     for row in map(Candidate._make, rows):
-        groups.setdefault(group_of(row.speaker, row.origin, row.id, by), []).append(row)
+        group = together[group_of(row.speaker, row.origin, row.id, by)]
+        groups.setdefault(group, []).append(row)
     asked_of = {name for name, held in groups.items() if {"free", "asked"} & {r.use for r in held}}
     learned = {name for name in asked_of if any(row.use == "learned" for row in groups[name])}
     pool_s = sum(row.duration_s for held in groups.values() for row in held if row.use != "learned")
@@ -131,7 +134,7 @@ def draw(
             if left_s <= 0:
                 break
             row = clips[place]
-            found[row.id] = name
+            found[row.id] = group_of(row.speaker, row.origin, row.id, by)
             left_s -= row.duration_s
             drawn_s += row.duration_s
     if drawn_s < wanted_s:
@@ -192,14 +195,20 @@ def sort_out(
     if not drawn:
         known = ", ".join(store.draws()) or "none; `al-loop evalset draw` makes one"
         raise WorkspaceError(f"no set {name!r} was drawn; known here: {known}")
+    settled = [(case, settle(case)) for case in store.cases(KINDS, drawn)]
+    texts_asked = {normalise(label.text, language) for _, label in settled if label and label.text}
+    asked = Sentences((language, said, said) for said in texts_asked)
     learned = {
-        normalise(text, language) for told, text, _ in store.learned_texts() if told == language
+        said
+        for told, text, _ in store.learned_texts()
+        if told == language
+        for said in asked.find(language, normalise(text, language))
     }
     texts: dict[str, str] = {}
     labels = []
     left_out = dict.fromkeys(drawn, "not answered")
-    for case in store.cases(KINDS, drawn):
-        id_, label = case.utterance.id, settle(case)
+    for case, label in settled:
+        id_ = case.utterance.id
         if label is None:
             left_out[id_] = "no answer counts"
             continue
@@ -219,7 +228,7 @@ def sort_out(
         elif backers(case, label) < 2:
             left_out[id_] = "no two annotators agree on its text"
         elif said in learned:
-            left_out[id_] = "a checkpoint has learned the same text"
+            left_out[id_] = "a recogniser has learned the same text"
         else:
             del left_out[id_]
             texts[id_] = label.text

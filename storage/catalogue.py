@@ -1,6 +1,6 @@
 """Sources and utterances: what there is to hear, and what was refused. Knows no round.
 
-Tables: sources, utterances, refusals.
+Tables: sources, utterances, refusals; reads of what manifests and other recognisers hold.
 """
 
 from __future__ import annotations
@@ -70,14 +70,15 @@ class Catalogue(Database):
         """Take in one block of ingested rows. An utterance that is known is overwritten.
 
         Left out, and returned, are the ids of those that would enter an evaluation set although a
-        manifest holds them: a checkpoint may have learned from them.
+        manifest holds them, or another recogniser: one may have learned from them.
         """
         with self.transaction():
             learned = {
                 row[0]
                 for row in self.db.execute(
-                    "SELECT utterance_id FROM manifest_examples "
-                    "WHERE utterance_id IN (SELECT value FROM json_each(?))",
+                    "SELECT value FROM json_each(?) "
+                    "WHERE value IN (SELECT utterance_id FROM manifest_examples) "
+                    "OR value IN (SELECT utterance_id FROM learned_examples)",
                     [json.dumps([row.id for row in utterances if row.split in HELD_OUT])],
                 )
             }
@@ -89,13 +90,33 @@ class Catalogue(Database):
         return learned
 
     def learned_texts(self) -> list[tuple[str, str, str]]:
-        """Language and text of all that manifests hold, each once, and the id of one that says so.
-
-        A checkpoint may have learned it, whichever manifest it is of.
+        """Language and text of all that recognisers may have learned, each once, and the id of one
+        that says so: what any manifest holds, or what is written down of another recogniser.
         """
         return self.db.execute(
-            "SELECT u.language, m.text, min(u.id) FROM manifest_examples m "
+            "SELECT u.language, m.text, min(u.id) FROM (SELECT utterance_id, text "
+            "FROM manifest_examples UNION SELECT utterance_id, text FROM learned_examples) m "
             "JOIN utterances u ON u.id = m.utterance_id GROUP BY u.language, m.text"
+        ).fetchall()
+
+    def learned_stamp(self) -> tuple[int, ...]:
+        """Another one where `learned_texts` may give others; quickly told.
+
+        SQLite counts what other connections commit; what this one adds has the highest rowid.
+        """
+        return self.db.execute(
+            "SELECT (SELECT data_version FROM pragma_data_version), "
+            "(SELECT coalesce(max(rowid), 0) FROM manifest_examples), "
+            "(SELECT coalesce(max(rowid), 0) FROM learned_examples)"
+        ).fetchone()
+
+    def parts_of(self, recording: str) -> list[tuple[Any, ...]]:
+        """Start, end, id, origin, split, source and its kind of all parts of a recording."""
+        return self.db.execute(
+            "SELECT u.start_s, u.start_s + u.duration_s, u.id, u.origin, u.split, u.source, s.kind "
+            "FROM utterances u JOIN sources s ON s.name = u.source "
+            "WHERE u.start_s IS NOT NULL AND u.origin >= ? AND u.origin < ?",
+            [f"{recording}#", f"{recording}$"],
         ).fetchall()
 
     def _refuse(self, refusals: Iterable[Refusal]) -> None:

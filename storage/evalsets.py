@@ -12,8 +12,8 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from al_loop.errors import WorkspaceError
-from al_loop.groups import By
-from al_loop.records import IN_HOUSE, STANDARD_SILENCE, PlannedTask, Source
+from al_loop.groups import By, reached
+from al_loop.records import IN_HOUSE, PSEUDO_LABEL, STANDARD_SILENCE, PlannedTask, Source
 from storage.database import now
 from storage.sql import OPEN
 from storage.tasks import Tasks
@@ -27,13 +27,16 @@ class Evalsets(Tasks):
         data, by id.
 
         Uses: `free` in the pool in that language, `beside` in another; `asked` in the pool, chosen
-        or labelled; `learned` in a train or validation split.
+        or labelled; `learned` in a train or validation split, or by a recogniser, as a manifest or
+        learned_examples has it.
         """
         return self.db.execute(
             "SELECT u.id, u.duration_s, u.speaker, u.origin, CASE "
             "WHEN u.split <> 'pool' THEN 'learned' "
             "WHEN u.id IN (SELECT utterance_id FROM query_batches "
             "UNION SELECT utterance_id FROM labels) THEN 'asked' "
+            "WHEN u.id IN (SELECT utterance_id FROM manifest_examples "
+            "UNION SELECT utterance_id FROM learned_examples) THEN 'learned' "
             "WHEN u.language <> ? THEN 'beside' ELSE 'free' END "
             "FROM utterances u WHERE +u.split IN ('pool', 'train', 'validation') ORDER BY u.id",
             [language],
@@ -59,7 +62,9 @@ class Evalsets(Tasks):
             changed = self.db.conn.execute(
                 "UPDATE utterances SET split = 'reserved' WHERE split = 'pool' "
                 "AND id IN (SELECT value FROM json_each(?)) "
-                "AND id NOT IN (SELECT utterance_id FROM query_batches)",
+                "AND id NOT IN (SELECT utterance_id FROM query_batches) "
+                "AND id NOT IN (SELECT utterance_id FROM manifest_examples) "
+                "AND id NOT IN (SELECT utterance_id FROM learned_examples)",
                 [json.dumps(leaving)],
             ).rowcount
             if changed != len(leaving):
@@ -79,7 +84,7 @@ class Evalsets(Tasks):
         """Raises WorkspaceError where a set or a source has this name, or one is to have it."""
         if name in self.draws():
             raise WorkspaceError(f"a set {name!r} was drawn already; give this one another --name")
-        if name in (IN_HOUSE, STANDARD_SILENCE):
+        if name in (IN_HOUSE, PSEUDO_LABEL, STANDARD_SILENCE):
             raise WorkspaceError(f"the name {name!r} is kept for a source; give the set another")
         if self.source(name):
             raise WorkspaceError(
@@ -113,12 +118,23 @@ class Evalsets(Tasks):
         return {row[0] for row in rows}
 
     def held_groups(self) -> dict[By, set[str]]:
-        """What is grouped with any set, by what the set was grouped by."""
+        """What is grouped with any set, by what the set was grouped by.
+
+        By speaker that is also what parts of one recording are joined to, some of whose speakers
+        are unknown, through all that was reserved.
+        """
         found: dict[By, set[str]] = {}
         for by, group in self.db.execute(
             "SELECT DISTINCT grouping, grouped_by FROM evaluation_draws WHERE grouping <> 'clip'"
         ):
             found.setdefault(by, set()).add(group)
+        if "speaker" in found:
+            rows = self.db.execute(
+                "SELECT speaker, origin FROM utterances WHERE split = 'reserved' UNION ALL "
+                "SELECT speaker, origin FROM utterances WHERE id IN "
+                "(SELECT utterance_id FROM evaluation_draws WHERE grouping = 'speaker')"
+            )
+            found["speaker"] = reached(found["speaker"], rows)
         return found
 
     def waiting(self, name: str) -> int:

@@ -49,6 +49,8 @@ CREATE TABLE utterances (
 ) STRICT;
 CREATE INDEX utterances_by_split     -- durations are summed without a look at the rows
     ON utterances (split, source, duration_s);
+CREATE INDEX parts_by_recording      -- an origin begins with the recording's name
+    ON utterances (origin) WHERE start_s IS NOT NULL;
 CREATE TABLE refusals (
     origin TEXT NOT NULL,            -- a file, a manifest's row, or a task
     reason TEXT NOT NULL,
@@ -360,13 +362,14 @@ CREATE TABLE ablations (
 CREATE TABLE ablation_results (
     ablation TEXT NOT NULL REFERENCES ablations(name),
     variant TEXT NOT NULL,           -- JSON array of the sources it was trained on
+    seed INTEGER NOT NULL DEFAULT 0, -- which training of them; 0 where it was not trained
     evaluation_set TEXT NOT NULL,
     language TEXT NOT NULL,
     examples INTEGER NOT NULL,       -- that it was trained on
     audio_s REAL NOT NULL,           -- theirs
-    draws INTEGER NOT NULL,
+    draws INTEGER NOT NULL,          -- in an epoch
     utterance_errors TEXT NOT NULL,  -- JSON: errors and words of each test utterance, by id
-    PRIMARY KEY (ablation, variant, evaluation_set)
+    PRIMARY KEY (ablation, variant, seed, evaluation_set)
 ) STRICT;
 """
 

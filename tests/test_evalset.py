@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner, Result
@@ -39,9 +40,11 @@ def rows(groups: int, size: int, chosen: bool = False) -> list[Row]:
 @pytest.mark.parametrize(
     ("speaker", "origin", "by", "group"),
     [
-        ("one", "radio/1.flac#3", "speaker", "speaker one"),
-        (None, "radio/1.flac#3", "speaker", "recording radio/1.flac"),
-        ("one", "radio/1.flac#3", "recording", "recording radio/1.flac"),
+        ("one", "radio/1.flac#3.00-4.50", "speaker", "speaker one"),
+        (None, "radio/1.flac#3.00-4.50", "speaker", "recording radio/1.flac"),
+        ("one", "radio/1.flac#3.00-", "recording", "recording radio/1.flac"),
+        (None, "disc #1/7.flac", "speaker", "recording disc #1"),
+        (None, "disc #1/7 #2.flac#3-4.5", "speaker", "recording disc #1/7 #2.flac"),
         ("one", "radio/day 1/7.flac", "recording", "recording radio/day 1"),
         ("one", "radio/day 1/7.flac", "clip", "id"),
     ],
@@ -136,7 +139,7 @@ def both(world: World, *keys: TaskKey, text: str | None = None) -> None:
 def test_a_set_is_drawn_asked_and_frozen(world: World) -> None:
     store = world.store
     keys = sorted(world.oracle.tasks)
-    fit, single, disputed, junk, learned, nothing, *rest = keys
+    fit, single, disputed, junk, learned, inside, nothing, *rest = keys
     both(world, fit)
     world.oracle.answer(single)
     both(world, disputed)
@@ -144,12 +147,15 @@ def test_a_set_is_drawn_asked_and_frozen(world: World) -> None:
     for _ in range(2):
         world.oracle.answer(junk, verdict="several_speakers")
     both(world, learned, text="Бир эки!")
+    both(world, inside, text="үч төрт беш алты жети")
     both(world, nothing, text="…")
     world.loop().sync()
     row = Example("elsewhere", "audio/x.flac", 2.0, "books", "ky", "бир эки")
     store.add([utterance("elsewhere", source="books", split="train", text="бир эки")], [])
     world.advance(until="merge")
-    store.put_manifest(0, Manifest("m", [row], []))
+    longer = replace(row, utterance_id="x", text="анан үч төрт беш алты жети деди")
+    store.add([utterance("x", source="books", split="train", text=longer.text)], [])
+    store.put_manifest(0, Manifest("m", [row, longer], []))
 
     found = sort_out(store, "calls", settle, backers, "ky")
     assert found.texts == {fit.utterance_id: spoken(fit.utterance_id)}
@@ -157,7 +163,8 @@ def test_a_set_is_drawn_asked_and_frozen(world: World) -> None:
         single.utterance_id: "answered by one annotator only",
         disputed.utterance_id: "annotators disagree",
         junk.utterance_id: "several speakers",
-        learned.utterance_id: "a checkpoint has learned the same text",
+        learned.utterance_id: "a recogniser has learned the same text",
+        inside.utterance_id: "a recogniser has learned the same text",
         nothing.utterance_id: "its text holds no word",
     } | {key.utterance_id: "not answered" for key in rest}
     assert reasons(found)[0] == f"{len(rest)} not answered"

@@ -3,7 +3,7 @@
 import pytest
 
 from al_loop.errors import WorkspaceError
-from al_loop.leakage import check_share, find_leaks, leak_lines
+from al_loop.leakage import Sentences, check_share, find_leaks, leak_lines
 from al_loop.records import Example, Leak, Utterance
 
 
@@ -73,3 +73,33 @@ def test_above_the_share_it_says_what_how_many_from_where_and_what_to_do() -> No
 def test_up_to_the_share_nothing_is_said() -> None:
     check_share([leak(number, "books") for number in range(2)], 10, 0.2)
     check_share([], 0, 0.0)
+
+
+LONG = held_out("t4", "Бүгүн базарда бир кызыл алма.")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Анан айтты: бүгүн базарда 1 кызыл алма сатып алды.", True),
+        ("бүгүн базарда бир кызыл алма анан саат беште келди", True),
+        ("бүгүн базарда бир кызыл", False),
+        ("бүгүн базарда бир кызыл алмалар бар эле", False),
+        ("анан саат беште келди деди", False),  # three words of a test, which many say
+        ("бүгүн базарда бир бүгүн базарда бир кызыл алма", True),
+    ],
+)
+def test_a_test_s_sentence_inside_a_longer_text(text: str, found: bool) -> None:
+    row = example("a", text)
+    wanted = [Leak("a", "books", text, "t4", "text")] if found else []
+    assert find_leaks([row], hashes(row), [*TEST, LONG]) == wanted
+    assert find_leaks([example("a", text, "ru")], hashes(row), [*TEST, LONG]) == []
+
+
+def test_all_that_a_text_says_is_found() -> None:
+    said = ["бир эки үч төрт беш", "бир эки үч төрт беш алты", "эки үч төрт беш алты", "жок"]
+    sentences = Sentences(("ky", text, text) for text in said)
+    assert list(sentences.find("ky", said[1])) == [said[1], said[0], said[2]]
+    assert list(sentences.find("ky", f"жок {said[0]}")) == [said[0]]
+    assert list(sentences.find("ky", "жок")) == ["жок"]
+    assert list(sentences.find("ky", "")) == []

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import re
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from al_loop.config import CTC_FOLDER, OWN_CTC
 from al_loop.errors import WorkspaceError
+from al_loop.leakage import check_share, find_leaks, leak_lines
 from al_loop.records import IN_HOUSE, content_hash
 from al_loop.wiring import alone, find_checkpoint, open_workspace, weights
-from storage.workspace import Workspace, delete_folder, whole_folder
+from storage.spellers import Speller, is_name
+from storage.workspace import Workspace, whole_folder
 
 if TYPE_CHECKING:
     from al_loop.config import Settings
-    from al_loop.records import Example, Utterance
+    from al_loop.records import Example, Leak, Utterance
     from storage.store import Store
 
-FOLDER = "ctc"
-"""Of the workspace; one folder a recogniser."""
-DEFAULT = "spelling"
+SHOWN = 3
 
 
 @click.group()
@@ -29,7 +30,7 @@ def ctc() -> None:
 
 
 @ctc.command()
-@click.option("--name", default=DEFAULT, show_default=True, help="One of that name is replaced.")
+@click.option("--name", default=OWN_CTC, show_default=True, help="One of that name is replaced.")
 @click.option(
     "--from",
     "checkpoint",
@@ -49,14 +50,18 @@ def ctc() -> None:
 def train(workspace: Path, name: str, checkpoint: str | None, encoder: str, epochs: int) -> None:
     """Train it on every labelled example that training may use.
 
-    Evaluation sets stay closed to it. Interrupted, it goes on where it was. In the end it is
-    measured on the evaluation sets, read greedily, without a language model.
+    Evaluation sets stay closed to it, and what it learns can become none. Interrupted, it goes on
+    where it was. In the end it is measured on the evaluation sets, read greedily, without a
+    language model.
     """
-    if not re.fullmatch(r"[\w-][\w.-]*", name):
-        raise click.UsageError(f"--name {name!r}: expected letters, digits, dots and hyphens")
+    if not is_name(name):
+        raise click.UsageError(
+            f"--name {name!r}: expected letters, digits, dots and hyphens, and no name that ends "
+            "in .deleted or .unfinished"
+        )
     root, settings, store = open_workspace(workspace)
     with alone(root):
-        target = root.root / FOLDER / name
+        target = root.root / CTC_FOLDER / name
         _train(root, settings, store, target, checkpoint, encoder == "frozen", epochs)
         click.echo(f"{target} is written")
         for line in _measured(root, settings, store, target):
@@ -72,49 +77,84 @@ def _train(
     frozen: bool,
     epochs: int,
 ) -> None:
-    from al_loop.leakage import find_leaks
     from al_loop.whisper.ctc_jobs import CtcJob, train, training_settings
     from al_loop.whisper.recognizer import WhisperRecognizer
 
     start = find_checkpoint(store, checkpoint)
-    closed = store.evaluation_utterances()
+    rule = training_settings(epochs, frozen, settings.train.save_minutes)
+    speller = Speller(target)
+    with store.transaction():  # nothing may become a test between the check and the writing down
+        examples, leaks = _examples(store, settings.mixture.max_leak_share)
+        validation = store.validation_examples()
+        told = rule.model_dump(exclude={"save_minutes"})
+        key = _key(settings, told, start.id, examples, validation)
+        learner = root.relative(speller.work / key)
+        store.put_learned(learner, examples)
+    for line in leak_lines(leaks):
+        click.echo(f"left out, for an evaluation set holds it too: {line}")
+    if _training_set(speller.fresh) != key:
+        scratch = speller.begin(key)
+        with weights(store, start) as folder, whole_folder(speller.fresh) as new:
+            job = CtcJob(
+                root=root.root,
+                checkpoint=folder,
+                examples=examples,
+                validation=validation,
+                train=rule,
+                seed=settings.seed,
+                device=WhisperRecognizer(root.root, settings.model).device,
+                folder=new,
+                scratch=scratch,
+                facts={
+                    "made_from": start.id,
+                    "language": settings.model.language,
+                    "examples": len(examples),
+                    "leaks": len(leaks),
+                    "training_set": key,
+                },
+            )
+            left_out = set(train(job, click.echo)["left_out"])
+        for line in _left_out([row for row in examples if row.utterance_id in left_out]):
+            click.echo(line)
+    speller.put()
+    store.move_learner(learner, root.relative(target), root.relative(speller.work))
+    speller.end()
+
+
+def _examples(store: Store, most: float) -> tuple[list[Example], list[Leak]]:
+    """What may be learned, and what is left out because an evaluation set holds it too.
+
+    Raises WorkspaceError where nothing is left, or where more than the share `most` is left out.
+    """
     examples = store.training_examples(IN_HOUSE)
-    leaked = {row.utterance_id for row in find_leaks(examples, store.sample_hashes(), closed)}
+    leaks = find_leaks(examples, store.sample_hashes(), store.evaluation_utterances())
+    check_share(leaks, len(examples), most)
+    leaked = {row.utterance_id for row in leaks}
     examples = [row for row in examples if row.utterance_id not in leaked]
     if not examples:
         raise WorkspaceError("there is no labelled example to train on; ingest some, or label some")
-    rule = training_settings(epochs, frozen, settings.train.save_minutes)
-    validation = store.validation_examples()
-    key = _key(settings, rule.model_dump(exclude={"save_minutes"}), start.id, examples, validation)
-    scratch = target.with_name(f"{target.name}.training") / key
-    for old in scratch.parent.glob("*"):  # of another training set: its save would not fit
-        if old != scratch:
-            delete_folder(old)
-    scratch.mkdir(parents=True, exist_ok=True)
-    fresh = target.with_name(f"{target.name}.new")
-    delete_folder(fresh)  # whole, but never put in its place
-    with weights(store, start) as folder, whole_folder(fresh) as new:
-        job = CtcJob(
-            root=root.root,
-            checkpoint=folder,
-            examples=examples,
-            validation=validation,
-            train=rule,
-            seed=settings.seed,
-            device=WhisperRecognizer(root.root, settings.model).device,
-            folder=new,
-            scratch=scratch,
-            facts={
-                "made_from": start.id,
-                "language": settings.model.language,
-                "examples": len(examples),
-                "training_set": key,
-            },
-        )
-        train(job, click.echo)
-    delete_folder(target)
-    fresh.rename(target)
-    delete_folder(scratch.parent)
+    return examples, leaks
+
+
+def _left_out(examples: list[Example]) -> list[str]:
+    """A line about examples whose text does not fit their audio; none where there are none."""
+    if not examples:
+        return []
+    texts = ", ".join(f"“{row.text}”" for row in examples[:SHOWN])
+    more = ", …" if len(examples) > SHOWN else ""
+    return [
+        f"{len(examples)} left out, for their text has no letter, or more than can be said in "
+        f"their audio: is it theirs? ({texts}{more})"
+    ]
+
+
+def _training_set(folder: Path) -> str | None:
+    """What the recogniser in a folder was trained by; None: there is none that is whole."""
+    try:
+        found = json.loads((folder / "al_loop.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return str(found.get("training_set"))
 
 
 def _key(

@@ -8,20 +8,17 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from al_loop.errors import AudioError, WorkspaceError
+from al_loop.errors import WorkspaceError
 from al_loop.records import IN_HOUSE, SOURCE_KINDS, VERDICTS
 from al_loop.wiring import audio_address, connect_label_studio, open_workspace
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from al_loop.records import Example
     from al_loop.sources.rows import Row
     from labeling.fetched import Audio
@@ -134,20 +131,18 @@ def import_project(
 
 def _rows(labels: Iterator[Labelled], audio: Audio, beside: Counter[str]) -> Iterator[Row]:
     """The labels as rows to ingest; `beside` counts the choices that stand beside their texts."""
-    from al_loop.audio import decode
     from al_loop.sources.rows import Row
     from labeling.fetched import Missing
 
-    read = lru_cache(maxsize=1)(decode)  # the parts of a recording come one behind the other
     for label in labels:
         problem, heard = label.problem, None
         if problem is None:
             try:
-                path = audio.find(label.address, label.task_id)
-                heard = path if label.part_s is None else _part(read(path), *label.part_s)
+                heard = audio.find(label.address, label.task_id)
                 beside.update(label.ticked)
-            except (Missing, AudioError) as exc:
+            except Missing as exc:
                 problem = str(exc)
+        start_s, end_s = label.part_s or (None, None)
         yield Row(
             label.origin,
             heard,
@@ -155,21 +150,9 @@ def _rows(labels: Iterator[Labelled], audio: Audio, beside: Counter[str]) -> Ite
             language=label.language,
             speaker=label.speaker,
             problem=problem,
+            start_s=start_s,
+            end_s=end_s,
         )
-
-
-def _part(samples: np.ndarray, start_s: float, end_s: float) -> bytes:
-    """A part of a recording (T,) float32 as FLAC; the same part gives the same bytes."""
-    from al_loop.audio import SAMPLE_RATE, write_flac
-
-    part = samples[round(start_s * SAMPLE_RATE) : round(end_s * SAMPLE_RATE)]
-    if not part.size:
-        recorded_s = len(samples) / SAMPLE_RATE
-        raise AudioError("no_samples", f"the recording ends before, after {recorded_s:.2f} s")
-    with TemporaryDirectory() as folder:
-        path = Path(folder, "part.flac")
-        write_flac(part, path)
-        return path.read_bytes()
 
 
 # -- out -------------------------------------------------------------------------------------------

@@ -18,9 +18,10 @@ import numpy as np
 
 from al_loop.audio import MAX_DURATION_S, SAMPLE_RATE, check, decode, sample_hash, write_flac
 from al_loop.errors import AudioError
+from al_loop.groups import cut_from
 from al_loop.sources.parts import Parts, Place
 from al_loop.sources.recording import Recording, length_of
-from al_loop.sources.rows import Row, part_of, printable
+from al_loop.sources.rows import Row, part_of, recording_name
 
 TOO_LONG = "too_long"
 SUMS = 1000
@@ -91,7 +92,7 @@ class Ear:
         length_s = length_of(row.audio)
         if length_s is None or length_s > row.end_s + WHOLE_S:
             return row
-        origin = row.origin.partition("#")[0]
+        origin = cut_from(row.origin) or row.origin
         return replace(row, origin=origin, start_s=None, end_s=None, stated_s=row.end_s)
 
     def recognise(self, row: Row) -> str | None:
@@ -106,6 +107,12 @@ class Ear:
             return _sha256(row.audio)
         except (OSError, ValueError):  # whoever decodes it says why
             return None
+
+    def recording_id(self, row: Row) -> str | None:
+        """The id that all of the recording would have; None where the row is no part of a file."""
+        if not row.is_part or not isinstance(row.audio, Path):
+            return None
+        return self._sum(row.audio)
 
     def hear(self, row: Row, may_be_silent: bool) -> Clip:
         """The row's audio, decoded. Raises AudioError."""
@@ -202,7 +209,7 @@ class Ear:
     def _file(self, row: Row) -> tuple[Path, str]:
         """Where the row's recording lies, and what its parts are named after."""
         if isinstance(row.audio, Path):
-            return row.audio, printable(row.audio)
+            return row.audio, recording_name(row.audio)
         assert row.audio is not None
         if self._scratch is None:
             self._scratch = TemporaryDirectory()

@@ -254,6 +254,7 @@ def _row(
         text=value("text"),
         split=target,
         speaker=speaker_of(speaker) if is_long else speaker,
+        local_speaker=True,
         problem=None if audio is not None else "it holds no audio",
     )
 

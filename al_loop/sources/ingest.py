@@ -15,17 +15,19 @@ from pathlib import Path
 
 from al_loop.errors import AudioError, ManifestError
 from al_loop.languages import WHISPER_LANGUAGES
-from al_loop.records import HELD_OUT, IN_HOUSE, Refusal, Split, Utterance
+from al_loop.records import HELD_OUT, IN_HOUSE, PSEUDO_LABEL, Refusal, Split, Utterance
 from al_loop.sources.admission import Admission, Catalogue, Intake
 from al_loop.sources.hearing import TOO_LONG, Clip, Ear, Hear, hear_clip
 from al_loop.sources.named import Named
-from al_loop.sources.rows import Row
+from al_loop.sources.rows import Row, recording_of
 from al_loop.text import normalise
 
 BLOCK = 500
 """Rows committed at once: what a killed ingest loses and does again."""
 PARTS = "parts"
 """The workspace's folder that remembers what was cut from which recording."""
+SHORT_NAME = 8
+"""Letters: a shorter name of a speaker may be of many. Ours."""
 UNLABELLED = {"pool", "silence"}
 """Splits whose clips have no text: nobody has written it yet, or nobody speaks."""
 TIMED = "with its text it cannot be cut: align the two first (the command `align`)"
@@ -64,6 +66,10 @@ def ingest(
     if intake.source == IN_HOUSE:
         raise ManifestError(
             f"source {IN_HOUSE!r} is made by the annotators' labels; choose another --source"
+        )
+    if intake.source == PSEUDO_LABEL:
+        raise ManifestError(
+            f"source {PSEUDO_LABEL!r} is made by the loop's recognisers; choose another --source"
         )
     if intake.source in catalogue.draws():
         raise ManifestError(
@@ -161,10 +167,19 @@ class _Run:
 
     def commit(self) -> None:
         """Take in what waits. A killed ingest loses, and does again, what was not committed."""
-        utterances, refusals = self.utterances, self.refusals
+        inside = self.admission.learned_inside(self.utterances)
+        utterances = [row for row in self.utterances if row.id not in inside]
+        refusals = [
+            *self.refusals,
+            *(
+                Refusal(row.origin, "text_trained_on", "inside a longer text that was learned")
+                for row in self.utterances
+                if row.id in inside
+            ),
+        ]
         learned = self.catalogue.add(utterances, refusals)
         late = [
-            Refusal(row.origin, "trained_on", "a checkpoint has learned from the same audio")
+            Refusal(row.origin, "trained_on", "a recogniser has learned from the same audio")
             for row in utterances
             if row.id in learned
         ]
@@ -205,7 +220,7 @@ class _Run:
             language=language,
             split=split,
             text=text,
-            speaker=row.speaker,
+            speaker=self._speaker(row),
             origin=row.origin,
             start_s=row.start_s,
             text_origin=row.text_origin if text is not None else None,
@@ -214,7 +229,7 @@ class _Run:
         known = self.catalogue.find(clip.id, clip.sample_hash)
         if known and known.id in self.named:
             raise AudioError("duplicate", f"the same audio as {known.origin}")
-        utterance = self.admission.of(new, known)
+        utterance = self.admission.of(new, known, recording_of(row), self._whole(row))
         path = self.root / (known or new).audio
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -223,6 +238,23 @@ class _Run:
         self.named.add((known or new).id)
         self.ear.note(row, (known or new).id)
         return utterance
+
+    def _whole(self, row: Row) -> Utterance | None:
+        """The clip that is all of the row's recording, where the row is a part of one."""
+        id_ = self.ear.recording_id(row)
+        if id_ is None:
+            return None
+        waiting = next((other for other in self.utterances if other.id == id_), None)
+        return waiting or self.catalogue.find(id_, id_)
+
+    def _speaker(self, row: Row) -> str | None:
+        """The speaker's name; a short one of a data set's own is told apart by the source's."""
+        name = (row.speaker or "").strip()
+        if row.local_speaker and name == "-1":  # so sets write that they do not know
+            return None
+        if row.local_speaker and 0 < len(name) < SHORT_NAME:
+            return f"{self.intake.source} {name}"
+        return name or None
 
     def _clip(self, row: Row, may_be_silent: bool) -> Clip:
         """The row's audio; of what the catalogue holds, without decoding it. Raises AudioError."""

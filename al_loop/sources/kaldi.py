@@ -20,7 +20,7 @@ from al_loop.sources.listings import (
     data_folder,
     numbered_lines,
 )
-from al_loop.sources.rows import Row, part_of, printable
+from al_loop.sources.rows import Row, part_of, printable, recording_name
 
 RECORDINGS, TEXT, SPEAKERS, SEGMENTS = "wav.scp", "text", "utt2spk", "segments"
 
@@ -91,10 +91,11 @@ def _rows(folder: Path, places: Places) -> Iterator[Row]:
             text=text.value if text else None,
             split=split,
             speaker=speaker.value if speaker else None,
+            local_speaker=True,
             text_origin=f"{printable(folder / TEXT)}:{text.line}" if text else None,
         )
         if listed.name == SEGMENTS:
-            row = part_of(row, row.origin, segment.start_s, segment.end_s)
+            row = part_of(row, recording_name(audio), segment.start_s, segment.end_s)
         yield row
     for name, text in texts.items():
         yield bad_row(folder / TEXT, text.line, f"{name}: no audio of that name in {listed.name}")

@@ -14,7 +14,7 @@ from typing import Any
 
 from al_loop.errors import ManifestError
 from al_loop.sources.listings import NOT_UTF8, Places, Rows, absolute, bad_row, numbered_lines
-from al_loop.sources.rows import Row, part_of, printable
+from al_loop.sources.rows import Row, part_of, printable, recording_name
 
 WHOLE_S = 0.01
 """A part that leaves out no more of a recording is the whole of it."""
@@ -193,21 +193,21 @@ def _row(
         audio = places.find(str(recording.sources[0].source))
     except ManifestError as exc:
         return item.refused(str(exc))
-    where = printable(audio)
     text = said.text if said is not None else None
     row = Row(
-        where,
+        printable(audio),
         audio,
         text=text,
         split="train" if text is not None else "pool",
         speaker=said.speaker if said is not None else None,
+        local_speaker=True,
         stated_s=recording.duration,
         text_origin=f"{printable(item.path)}:{item.line}" if text is not None else None,
     )
     start_s = max(start_s, 0.0)
     if start_s < WHOLE_S and end_s > recording.duration - WHOLE_S:
         return row
-    return part_of(row, where, start_s, end_s)
+    return part_of(row, recording_name(audio), start_s, end_s)
 
 
 def _problem(recording: Any) -> str | None:

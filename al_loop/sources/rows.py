@@ -22,6 +22,8 @@ from al_loop.records import SPLITS, Split
 LABELS_OF_TEXT = ("transcription", "text", "sentence")
 """Column names for the transcript: ours and the seed's, NeMo's, Common Voice's."""
 LABELS_OF_PATH = ("path", "audio_filepath", "audio")
+USED = (*LABELS_OF_PATH, *LABELS_OF_TEXT, "language", "split", "speaker")
+"""Columns that are read; a record may have others, of any kind."""
 METADATA = {".csv", ".json", ".jsonl", ".md", ".tsv", ".txt"}
 """Files that lie beside audio in a folder and are passed over without a word."""
 
@@ -33,7 +35,8 @@ class Row:
     start_s, end_s: the part of the recording that is meant; None: from its beginning, to its end.
     Bytes are the part itself, and these say where it was taken from.
     stated_s: how long its listing says it is; what is much shorter is half a download.
-    text_origin, made_by: as an utterance has them.
+    text_origin, made_by: as an utterance has them. local_speaker: the speaker's name was given
+    within a data set, and a short one, such as 3 or spk1, is somebody else in another.
     """
 
     origin: str
@@ -48,6 +51,7 @@ class Row:
     stated_s: float | None = None
     text_origin: str | None = None
     made_by: str | None = None
+    local_speaker: bool = False
 
     @property
     def is_part(self) -> bool:
@@ -95,16 +99,18 @@ def read_rows(
 ) -> Iterable[Row]:
     """Rows of a folder, of a manifest (TSV, CSV, JSONL), or of a hub data set.
 
-    Those of the first two have a length, and can be read again. Raises ManifestError when `place`
+    Those of the first two have a length, and can be read again; they are known by full paths,
+    however `place` is written. Raises ManifestError when `place`
     is none of them or its columns do not fit.
     """
     path = Path(place).expanduser()
     if path.is_dir():
-        return list(_folder(path))
+        return list(_folder(path.resolve()))
+    listed = Path(os.path.abspath(path))  # a link stays one: audio lies beside it
     if path.suffix in {".tsv", ".csv"}:
-        return Listing(path, partial(_table, "\t" if path.suffix == ".tsv" else ","))
+        return Listing(listed, partial(_table, "\t" if path.suffix == ".tsv" else ","))
     if path.suffix in {".jsonl", ".json"}:
-        return Listing(path, _json_lines)
+        return Listing(listed, _json_lines)
     if path.exists() or place.count("/") > 1 or place.startswith((".", "/", "~")):
         raise ManifestError(
             f"{place}: expected a folder, a .tsv, .csv or .jsonl manifest, or a hub data set's id"
@@ -183,7 +189,7 @@ def json_row(
     if offset is None or not duration:
         stated = f"offset {record.get('offset')!r}, duration {record.get('duration')!r}"
         return Row(row.origin, None, problem=f"{stated}: both in seconds say which part is meant")
-    where = printable(row.audio)
+    where = recording_name(row.audio)
     return part_of(replace(row, text_origin=row.origin), where, offset, offset + duration)
 
 
@@ -219,10 +225,13 @@ def _manifest_row(
 ) -> Row:
     origin = f"{printable(manifest)}:{line}"
     values = {str(key): value for key, value in record.items() if value not in (None, "")}
-    if any(
-        key == "None" or not isinstance(value, str | int | float) for key, value in values.items()
-    ):
-        return Row(origin, None, problem="it has more fields than the header, or nested ones")
+    if "None" in values:
+        return Row(origin, None, problem="it has more fields than the header")
+    nested = [
+        key for key in USED if key in values and not isinstance(values[key], str | int | float)
+    ]
+    if nested:
+        return Row(origin, None, problem=f"{nested[0]} is nested, where one value is expected")
     named = next((str(values[key]) for key in LABELS_OF_PATH if key in values), None)
     if named is None:
         return Row(origin, None, problem="it names no audio file")
@@ -241,6 +250,20 @@ def _manifest_row(
         split=split,
         speaker=str(values["speaker"]) if "speaker" in values else None,
     )
+
+
+def recording_name(path: Path) -> str:
+    """What the parts of a recording are named after: the same file by the same name, through
+    whatever link or from whatever folder it was reached."""
+    try:
+        return printable(path.resolve())
+    except (OSError, RuntimeError, ValueError):  # whoever reads it says what is wrong
+        return printable(path)
+
+
+def recording_of(row: Row) -> str:
+    """What parts of the row's audio would be named after; of bytes alone, by the row."""
+    return recording_name(row.audio) if isinstance(row.audio, Path) else row.origin
 
 
 def printable(path: Path) -> str:

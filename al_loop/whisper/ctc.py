@@ -43,7 +43,8 @@ DROPOUT = 0.2
 class CtcRecognizer(Protocol):
     """What spells speech, frame by frame. Ours, or any of transformers' AutoModelForCTC.
 
-    id: the model's name and the beginning of its weights' SHA-256. frame_s: of its emissions.
+    id: the model's name and the beginning of its weights' SHA-256. manner: what its emissions
+    depend on besides. frame_s: of its emissions.
     chunk_s, context_s: how a long recording is best given: in pieces of so many seconds, with so
     many of their neighbours' on either side.
     emissions: clips (N,) float32 at 16 kHz -> log-probabilities (T, V) float32 each, of the clip's
@@ -51,6 +52,7 @@ class CtcRecognizer(Protocol):
     """
 
     id: str
+    manner: str
     labels: Labels
     frame_s: float
     chunk_s: float
@@ -191,6 +193,7 @@ class WhisperCtc:
         ctc.model.to(device)
         self.device = device
         self.autocast = autocast_dtype("auto", device)
+        self.manner = f"{device} {self.autocast} {ctc.windows}"
 
     @torch.inference_mode()
     def emissions(self, clips: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -215,9 +218,10 @@ def frames_of(samples: int, frame_s: float) -> int:
     return math.ceil(round(samples / SAMPLE_RATE / frame_s, 6))
 
 
-def load_recognizer(name: str, device: str = "cpu") -> CtcRecognizer:
+def load_recognizer(name: str, device: str = "cpu", language: str | None = None) -> CtcRecognizer:
     """The recogniser called `name`: a folder of ours, or a folder or hub id of transformers'.
 
+    language: Whisper's code, for models that spell each language in letters of its own.
     Raises ModelError with the ways that would work.
     """
     folder = Path(name).expanduser()
@@ -225,7 +229,7 @@ def load_recognizer(name: str, device: str = "cpu") -> CtcRecognizer:
         return WhisperCtc(load(folder), f"{folder.name}@{weights_hash(folder)[:12]}", device)
     from al_loop.whisper.ctc_transformers import load_transformers
 
-    return load_transformers(name, device)
+    return load_transformers(name, device, language)
 
 
 def spell_out(log_probs: np.ndarray, labels: Labels) -> str:

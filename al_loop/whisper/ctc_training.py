@@ -27,7 +27,7 @@ from al_loop.whisper.features import FRAMES_PER_S, SAMPLE_RATE, log_mel_of, read
 from al_loop.whisper.gradients import not_a_number
 from al_loop.whisper.optimiser import adamw, autocast_dtype, learning_rate
 
-STATE, BEST = "state.pt", "best.pt"
+STATE = "state.pt"
 HEAD_RATE = 10.0
 """Ours: the head starts from nothing, and learns so much faster than the encoder."""
 KEPT_BYTES = 2**31
@@ -48,16 +48,14 @@ class Progress:
     losses: list[float] = field(default_factory=list)
     grad_norms: list[float] = field(default_factory=list)
     validation: list[float] = field(default_factory=list)
-    best_loss: float | None = None
-    stale: int = 0
     left_out: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
 class CtcTraining:
-    """One training of `ctc.model` in place.
+    """One training of `ctc.model` in place, to the end of its epochs.
 
-    epochs: each one's draws. validation: clips for early stopping, perhaps none. scratch: a folder
+    epochs: each one's draws. validation: clips whose loss is told, perhaps none. scratch: a folder
     of this training's own, where it saves, and goes on from where there is a save. tell: is told of
     every epoch. Raises TrainingError when there is nothing to train on.
     """
@@ -105,15 +103,12 @@ class CtcTraining:
         self.progress.left_out = sorted(named - kept)
 
     def run(self) -> Progress:
-        """Train to the end, or until the validation loss stops falling.
-
-        Raises TrainingError when a loss or gradient is not a number.
-        """
+        """Train to the end. Raises TrainingError when a loss or gradient is not a number."""
         progress, settings = self.progress, self.settings
         size = settings.batch_size * (
             settings.accumulation if isinstance(settings.accumulation, int) else 1
         )
-        while progress.epoch < len(self.epochs) and not self._is_stale():
+        while progress.epoch < len(self.epochs):
             rng = np.random.default_rng([self.seed, progress.epoch])
             plan = steps(self.epochs[progress.epoch], size, rng)
             largest = max(map(len, plan))
@@ -122,8 +117,6 @@ class CtcTraining:
                 if time.monotonic() - self.saved_at > 60 * settings.save_minutes:
                     self.save()
             self._end_epoch(len(plan))
-        if settings.patience and progress.best_loss is not None:
-            self._restore(saves.read(self.scratch / BEST))
         self.ctc.model.requires_grad_(True)
         self.ctc.model.eval()
         self.kept.clear()
@@ -176,11 +169,6 @@ class CtcTraining:
             held_out = self._validation_loss()
             progress.validation.append(held_out)
             note += f", validation loss {held_out:.3f}"
-            if progress.best_loss is None or held_out < progress.best_loss:
-                progress.best_loss, progress.stale = held_out, 0
-                saves.write(self.scratch / BEST, self.named)
-            else:
-                progress.stale += 1
         progress.notes.append(note)
         self.tell(note)
         progress.epoch += 1
@@ -276,6 +264,3 @@ class CtcTraining:
     def _restore(self, weights: dict[str, torch.Tensor]) -> None:
         for name, row in self.named.items():
             row.copy_(weights[name])
-
-    def _is_stale(self) -> bool:
-        return 0 < self.settings.patience <= self.progress.stale

@@ -18,11 +18,11 @@ from transformers import AutoConfig, AutoFeatureExtractor, AutoModelForCTC
 from al_loop.alignment.text import Labels
 from al_loop.audio import SAMPLE_RATE
 from al_loop.errors import ModelError
+from al_loop.languages import ISO_639_3
 from al_loop.whisper.checkpoints import find_on_hub
 from al_loop.whisper.ctc import CtcRecognizer, frames_of
 
 VOCABULARY = "vocab.json"
-WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json")
 OTHER_WAYS = (
     "name a folder that holds such a model, or one of your own: `al-loop ctc train` makes it"
 )
@@ -30,14 +30,19 @@ SPACES = ("|", " ", "▁")
 """How vocabularies write the gap between words."""
 
 
-def load_transformers(name: str, device: str) -> CtcRecognizer:
-    """The model called `name`, a folder or a hub id. Raises ModelError."""
+def load_transformers(name: str, device: str, language: str | None = None) -> CtcRecognizer:
+    """The model called `name`, a folder or a hub id. Raises ModelError.
+
+    language: Whisper's code; of models that have letters of their own for each language (MMS).
+    """
     folder = Path(name).expanduser()
     if folder.is_dir():
-        return _load(str(folder), device)
+        return _load(str(folder), device, language)
     if name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise ModelError(f"{name!r}: no such CTC recogniser; {OTHER_WAYS}")
-    return find_on_hub(name, lambda *args, **options: _load(name, device, **options), OTHER_WAYS)
+    return find_on_hub(
+        name, lambda *args, **options: _load(name, device, language, **options), OTHER_WAYS
+    )
 
 
 class TransformersCtc:
@@ -52,6 +57,7 @@ class TransformersCtc:
         self.labels = labels
         self.id = id_
         self.device = device
+        self.manner = device
         self.stride = int(np.prod(model.config.conv_stride))
         self.reach = _reach(model.config)
         self.frame_s = self.stride / SAMPLE_RATE
@@ -82,8 +88,9 @@ def _reach(config: Any) -> int:
     return reach
 
 
-def _load(name: str, device: str, **options: Any) -> CtcRecognizer:
+def _load(name: str, device: str, language: str | None, **options: Any) -> CtcRecognizer:
     try:
+        table, vocabulary = _vocabulary(name, language, options)
         config = AutoConfig.from_pretrained(name, trust_remote_code=False, **options)
         extractor = AutoFeatureExtractor.from_pretrained(name, trust_remote_code=False, **options)
         model = AutoModelForCTC.from_pretrained(
@@ -94,7 +101,9 @@ def _load(name: str, device: str, **options: Any) -> CtcRecognizer:
             dtype=torch.float32,
             **options,
         )
-        vocabulary = _vocabulary(name, options)
+        if table is not None and getattr(config, "adapter_attn_dim", None) is not None:
+            # the checkpoint's own head and adapters are those of English
+            model.load_adapter(table, use_safetensors=True, **options)
     except (OSError, ValueError, KeyError) as exc:
         raise ModelError(f"{name}: cannot be loaded as a CTC recogniser: {exc}") from exc
     if not hasattr(config, "conv_stride") or extractor.sampling_rate != SAMPLE_RATE:
@@ -103,6 +112,7 @@ def _load(name: str, device: str, **options: Any) -> CtcRecognizer:
             f"{config.model_type} at {extractor.sampling_rate} Hz; {OTHER_WAYS}"
         )
     labels = labels_of(vocabulary, config.pad_token_id)
+    _check_size(name, labels, model.lm_head.out_features)
     weights = hashlib.sha256()
     for key, row in sorted(model.state_dict().items()):
         weights.update(key.encode() + row.contiguous().view(torch.uint8).numpy().tobytes())
@@ -110,13 +120,36 @@ def _load(name: str, device: str, **options: Any) -> CtcRecognizer:
     return TransformersCtc(extractor, model.eval(), labels, id_, device)
 
 
-def _vocabulary(name: str, options: Mapping[str, Any]) -> Mapping[str, int]:
+def _vocabulary(
+    name: str, language: str | None, options: Mapping[str, Any]
+) -> tuple[str | None, Mapping[str, int]]:
+    """The labels by their tokens, and the name of their table where each language has one."""
     from transformers.utils import cached_file
 
     path = cached_file(name, VOCABULARY, **options)
     found = json.loads(Path(str(path)).read_text(encoding="utf-8"))
-    nested = next((row for row in found.values() if isinstance(row, dict)), None)
-    return nested if nested is not None else found
+    tables = {key: row for key, row in found.items() if isinstance(row, dict)}
+    if not tables:
+        return None, found
+    codes = {language, ISO_639_3.get(language or "")}
+    # some are named by language and script: uzb-script_cyrillic
+    fit = [key for key in tables if key.partition("-")[0] in codes] if language else list(tables)
+    if len(fit) != 1:
+        raise ModelError(
+            f"{name}: has letters for {len(tables)} languages, and {len(fit)} of these could be "
+            f"{language or 'meant'} ({', '.join(sorted(fit or tables)[:8])}, …); {OTHER_WAYS}"
+        )
+    return fit[0], tables[fit[0]]
+
+
+def _check_size(name: str, labels: Labels, size: int) -> None:
+    """Raises ModelError where a label is none of the `size` that the model hears."""
+    used = {*labels.letters.values(), labels.blank, labels.space or 0}
+    if max(used) >= size or min(used) < 0:
+        raise ModelError(
+            f"{name}: {VOCABULARY} numbers its labels up to {max(used)}, and the model hears "
+            f"{size}; they are not of one model: {OTHER_WAYS}"
+        )
 
 
 def labels_of(vocabulary: Mapping[str, int], blank: int) -> Labels:

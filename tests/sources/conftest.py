@@ -10,7 +10,7 @@ import pytest
 import soxr
 
 from al_loop.audio import SAMPLE_RATE, write_flac
-from al_loop.demo.speech import Voice, speak_all
+from al_loop.sources.espeak import Voice, speak_all
 
 SENTENCES = (
     "Мага жаңы ырларды ойнотуп бер.",

@@ -10,6 +10,7 @@ import wave
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -398,6 +399,71 @@ def test_an_ingest_that_is_killed_loses_a_block_at_most(store: Store) -> None:
     assert (report.added, report.known) == (MANY - 2 * BLOCK, 2 * BLOCK)
 
 
+def test_a_test_s_sentence_that_was_learned_inside_a_longer_one_is_refused(store: Store) -> None:
+    rows = [Row("row 0", Path("0.wav"), "анан бир эки үч төрт беш деди")]
+    ingest(rows, TRAIN, store, store.workspace.root, hear=hear_name)
+    store.put_learned("ctc/spelling", store.training_examples("in_house"))
+    tests = [
+        Row("row 1", Path("1.wav"), "Бир, эки, үч, төрт, беш!"),
+        Row("row 2", Path("2.wav"), "бир эки үч төрт"),  # so short a text says nothing
+        Row("row 3", Path("3.wav"), "эки үч төрт беш алты"),
+    ]
+    report = ingest(tests, TEST, store, store.workspace.root, hear=hear_name)
+    assert [(row.origin, row.reason) for row in report.refusals] == [("row 1", "text_trained_on")]
+    assert report.added == len(store.evaluation_utterances()) == 2
+
+
+class Counting(Store):
+    """Counts how often the learned texts are read."""
+
+    read = 0
+
+    def learned_texts(self) -> list[tuple[str, str, str]]:
+        self.read += 1
+        return super().learned_texts()
+
+
+def test_what_was_learned_is_read_again_only_where_it_is_another(store: Store) -> None:
+    """In the midst of a block too: the last look is at its end."""
+    rows = [Row(f"row {n}", Path(f"{n}.wav"), f"анан {n} бир эки үч төрт беш") for n in (0, 1)]
+    ingest(rows, TRAIN, store, store.workspace.root, hear=hear_name)
+    first, second = store.training_examples("in_house")
+    store.put_learned("ctc/spelling", [first])
+    tests = [Row(f"test {n}", Path(f"test {n}.wav"), f"сөз {n}") for n in range(MANY)]
+    tests[-1] = replace(tests[-1], text=second.text)
+    calls = count(1)
+
+    def tick() -> None:
+        if next(calls) == MANY:
+            store.put_learned("ctc/spelling", [second])
+
+    counting = Counting(store.workspace)
+    report = ingest(iter(tests), TEST, counting, store.workspace.root, tick=tick, hear=hear_name)
+    assert reasons(report) == ["text_trained_on"]
+    assert counting.read == 2
+    counting.close()
+
+
+@pytest.mark.parametrize(
+    ("speaker", "local", "kept"),
+    [
+        ("", False, None),
+        (" ", True, None),
+        ("-1", True, None),
+        ("7", True, "radio 7"),
+        ("7", False, "7"),  # the user's own name for somebody
+        ("a long name", True, "a long name"),
+        (None, True, None),
+    ],
+)
+def test_speakers_of_two_sets_are_not_one_for_their_number(
+    store: Store, speaker: str | None, local: bool, kept: str | None
+) -> None:
+    row = Row("row", Path("a.wav"), speaker=speaker, local_speaker=local)
+    ingest([row], POOL, store, store.workspace.root, hear=hear_name)
+    assert [row.speaker for row in store.pool()] == [kept]
+
+
 # -- beside a set that was drawn ---------------------------------------------------------------
 
 
@@ -435,21 +501,23 @@ def test_what_a_set_s_speakers_say_later_is_reserved_or_refused(drawn: Store) ->
 def test_a_recording_that_a_set_was_drawn_of_gains_nothing_by_a_speaker_s_name(
     store: Store,
 ) -> None:
-    pieces = [Row(f"book.mp3#{name}", Path(f"{name}.wav")) for name in "ab"]
+    pieces = [Row(f"book.mp3#{n}.00-", Path(f"{n}.wav")) for n in (1, 2)]
     ingest(pieces, POOL, store, store.workspace.root, hear=hear_name)
     first, second = (row.id for row in store.pool())
     store.put_draw("calls", {first: "recording book.mp3"}, [second], [], "speaker", "ky")
     rows = [
-        Row("book.mp3#c", Path("c.wav"), "бир", split="train", speaker="reader"),
-        Row("book.mp3#d", Path("d.wav"), speaker="reader"),
-        Row("other.mp3#e", Path("e.wav"), "эки", split="train", speaker="reader"),
+        Row("book.mp3#3.00-", Path("c.wav"), "бир", split="train", speaker="reader"),
+        Row("book.mp3#4.00-", Path("d.wav"), speaker="reader"),
+        Row("other.mp3#5.00-", Path("e.wav"), "эки", split="train", speaker="reader"),
+        Row("other.mp3#6.00-", Path("f.wav"), "эки", split="train", speaker="guest"),
     ]
     report = ingest(rows, POOL, store, store.workspace.root, hear=hear_name)
     assert [(row.origin, row.reason) for row in report.refusals] == [
-        ("book.mp3#c", "in_evaluation_set")
+        ("book.mp3#3.00-", "in_evaluation_set"),
+        ("other.mp3#5.00-", "in_evaluation_set"),  # the voice of the recording has a name by then
     ]
     found = splits_by_origin(store)
-    assert (found["book.mp3#d"], found["other.mp3#e"]) == ("reserved", "train")
+    assert (found["book.mp3#4.00-"], found["other.mp3#6.00-"]) == ("reserved", "train")
 
 
 def test_a_reserved_clip_is_known_in_the_pool_and_refused_elsewhere(drawn: Store) -> None:

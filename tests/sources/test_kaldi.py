@@ -39,7 +39,7 @@ def test_utterances_of_whole_files(store: Store, make_clip: MakeClip) -> None:
         folder,
         wav="u1 one.wav\nu2 two.wav\n",
         text="u1 биринчи  сүйлөм\nu2\tэкинчи\n",
-        utt2spk="u1 aida\nu2 bek\n",
+        utt2spk="u1 aida\nu2 bekbolot\n",
     )
     rows = read_kaldi(folder)
     assert rows.count == 2
@@ -48,8 +48,8 @@ def test_utterances_of_whole_files(store: Store, make_clip: MakeClip) -> None:
         "SELECT origin, split, text, speaker, text_origin, start_s FROM utterances ORDER BY origin"
     ).fetchall()
     assert found == [
-        (f"{folder}/one.wav", "train", "биринчи  сүйлөм", "aida", f"{folder}/text:1", None),
-        (f"{folder}/two.wav", "train", "экинчи", "bek", f"{folder}/text:2", None),
+        (f"{folder}/one.wav", "train", "биринчи  сүйлөм", "kaldi aida", f"{folder}/text:1", None),
+        (f"{folder}/two.wav", "train", "экинчи", "bekbolot", f"{folder}/text:2", None),
     ]
 
 

@@ -55,9 +55,9 @@ def test_recordings_and_supervisions(store: Store, folder: Path, ending: str) ->
     lhotse.SupervisionSet.from_segments(texts).to_file(supervisions)
     assert take(store, recordings, supervisions).added == 3
     assert taken(store) == [
-        (f"{folder}/a.wav#1.00-3.00", "train", "бир", 2.0, "aida"),
-        (f"{folder}/a.wav#4.50-7.50", "train", "эки", 3.0, "aida"),
-        (f"{folder}/b.wav", "train", "үч", 2.0, "aida"),
+        (f"{folder}/a.wav#1.00-3.00", "train", "бир", 2.0, "lhotse aida"),
+        (f"{folder}/a.wav#4.50-7.50", "train", "эки", 3.0, "lhotse aida"),
+        (f"{folder}/b.wav", "train", "үч", 2.0, "lhotse aida"),
     ]
     assert take(store, supervisions, recordings).known == 3
 

@@ -62,6 +62,14 @@ def test_a_part_means_the_same_to_ingest(make_clip: MakeClip) -> None:
     assert (row.start_s, row.end_s, row.origin) == (1.5, 3.75, f"{folder}/long.wav#1.50-3.75")
 
 
+def test_a_name_may_hold_a_hash(store: Store, make_clip: MakeClip) -> None:
+    folder = make_clip("in #1/take #2.wav", seconds=3).parent
+    path = write(folder / "train.jsonl", line("take #2.wav", offset=0, duration=3.0))
+    assert take(store, path).added == 1  # a part that is all of the file is the file
+    origins = store.db.execute("SELECT origin FROM utterances").fetchall()
+    assert origins == [(f"{folder}/take #2.wav",)]
+
+
 def test_bad_lines_are_named_and_the_rest_goes_in(store: Store, make_clip: MakeClip) -> None:
     folder = make_clip("in/a.wav", seconds=2, seed=1).parent
     (folder / "half.wav").write_bytes(make_clip("b.wav", seconds=2, seed=2).read_bytes()[:30_000])
@@ -123,3 +131,28 @@ def test_what_is_no_manifest(tmp_path: Path) -> None:
         read_nemo(tmp_path)
     with pytest.raises(ManifestError, match="cannot be read"):
         read_nemo(tmp_path / "gone.json")
+
+
+def test_fields_that_nobody_reads_may_be_nested(store: Store, make_clip: MakeClip) -> None:
+    path = write(
+        make_clip("a.wav").parent / "words.json",
+        line("a.wav", words=[{"word": "сөз", "start": 0.0}], alignment={"ctm": 1}),
+        line("a.wav", text=["сөз"]),
+    )
+    report = take(store, path)
+    assert report.added == 1
+    assert [row.detail for row in report.refusals] == [
+        "text is nested, where one value is expected"
+    ]
+
+
+def test_a_test_s_file_gives_no_part_to_training(store: Store, make_clip: MakeClip) -> None:
+    path = write(
+        make_clip("long.wav", seconds=8).parent / "mixed.json",
+        line("long.wav", split="test", text="бир"),
+        line("long.wav", split="train", text="эки", offset=3, duration=2),
+    )
+    for _ in range(2):  # in one block, and in another
+        report = take(store, path)
+        assert [row.reason for row in report.refusals] == ["in_evaluation_set"]
+    assert len(store.evaluation_utterances()) == 1

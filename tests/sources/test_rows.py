@@ -92,3 +92,21 @@ def test_a_manifest_that_changes_while_it_is_read_is_named(tmp_path: Path) -> No
     path.write_text("path\ttext\nx.wav\tбир\ny.wav\tэки\n", encoding="utf-8")
     with pytest.raises(ManifestError, match=r"a\.tsv changed while it was read; run"):
         list(rows)
+
+
+def test_what_is_read_is_known_by_full_paths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    (folder / "a.wav").touch()
+    (tmp_path / "link").symlink_to(folder)
+    (folder / "b.wav").symlink_to(folder / "a.wav")
+    parts = '{"audio": "%s.wav", "offset": 1, "duration": 2}'
+    (folder / "m.jsonl").write_text("\n".join([parts % "a", parts % "b"]), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    for name in ("clips", "link", "../" + tmp_path.name + "/link"):
+        first, _ = read_rows(name)
+        assert (first.origin, first.audio) == (f"{folder}/a.wav", folder / "a.wav")
+        rows = list(read_rows(f"{name}/m.jsonl"))
+        assert [row.origin for row in rows] == [f"{folder}/a.wav#1.00-3.00"] * 2

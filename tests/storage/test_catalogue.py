@@ -66,3 +66,54 @@ def test_what_a_checkpoint_may_have_learned_does_not_enter_an_evaluation_set(
     assert filled.add(moved, []) == {"a"}
     assert ids(filled.evaluation_utterances()) == "b"
     assert ids(filled.pool()) == "ac"
+
+
+def test_what_another_recogniser_learned_counts_as_learned(filled: Store) -> None:
+    spoken = Example("a", "audio/a.flac", 2.0, "radio", "ky", "бир")
+    filled.put_learned("ctc/spelling", [spoken])
+    assert filled.learned_texts() == [("ky", "бир", "a")]
+    moved = [utterance(name, split="test", text="эки") for name in "ab"]
+    assert filled.add(moved, []) == {"a"}
+    assert ids(filled.evaluation_utterances()) == "b"
+
+
+def test_the_stamp_of_what_was_learned_is_another_where_the_texts_are(
+    filled: Store,
+) -> None:
+    """By whatever connection: a training replaces as many rows as it finds."""
+    rows = {text: Example("a", "audio/a.flac", 2.0, "radio", "ky", text) for text in ("бир", "эки")}
+    stamps = [filled.learned_stamp()]
+    filled.put_manifest(1, Manifest("m", [rows["бир"]], []))
+    stamps.append(filled.learned_stamp())
+    filled.put_learned("ctc/spelling", [rows["бир"]])
+    stamps.append(filled.learned_stamp())
+    other = Store(filled.workspace)
+    other.put_learned("ctc/spelling", [rows["эки"]])
+    other.close()
+    stamps.append(filled.learned_stamp())
+    assert len(set(stamps)) == 4
+    filled.add([utterance("d")], [])
+    assert filled.learned_stamp() == stamps[-1]
+
+
+def test_parts_are_found_by_their_recording_alone_and_by_an_index(filled: Store) -> None:
+    origins = {
+        "d": "x.wav#2.50-4.50",
+        "e": "x.wav#0.00-2.00",
+        "f": "x.wav2#0.00-2.00",
+        "g": "x.wav",
+    }
+    rows = [
+        utterance(name, origin=origin, start_s=0.5 if "#" in origin else None)
+        for name, origin in origins.items()
+    ]
+    filled.add(rows, [])
+    found = sorted(filled.parts_of("x.wav"), key=lambda row: row[2])
+    assert [row[:3] for row in found] == [(0.5, 2.5, "d"), (0.5, 2.5, "e")]
+    assert found[0][3:] == ("x.wav#2.50-4.50", "pool", "radio", "in_house")
+    plan = filled.db.execute(
+        "EXPLAIN QUERY PLAN SELECT id FROM utterances u "
+        "WHERE u.start_s IS NOT NULL AND u.origin >= ? AND u.origin < ?",
+        ["x.wav#", "x.wav$"],
+    ).fetchall()
+    assert "parts_by_recording" in plan[0][3]

@@ -57,7 +57,7 @@ COLUMNS = {
     "pseudo_label_runs": "id round report made_at",
     "learned_examples": "learner utterance_id text",
     "ablations": "name settings started_at finished_at",
-    "ablation_results": "ablation variant evaluation_set language examples audio_s draws "
+    "ablation_results": "ablation variant seed evaluation_set language examples audio_s draws "
     "utterance_errors",
 }
 KEYS = {
@@ -96,7 +96,7 @@ KEYS = {
     "pseudo_label_runs": "id",
     "learned_examples": "learner utterance_id",
     "ablations": "name",
-    "ablation_results": "ablation variant evaluation_set",
+    "ablation_results": "ablation variant seed evaluation_set",
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC
 
 from al_loop.alignment.text import Labels
@@ -34,6 +36,7 @@ from al_loop.whisper.ctc import (
     spell_out,
 )
 from al_loop.whisper.ctc_training import CtcTraining, Progress
+from al_loop.whisper.ctc_transformers import TransformersCtc
 from al_loop.whisper.features import accept_short_windows, read
 
 TEXTS = ["бир", "эки үч төрт", "алты", "жети сегиз", "саат", "ооба", "жок", "а"]
@@ -216,18 +219,6 @@ def test_a_killed_training_ends_with_the_same_weights(
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-def test_the_best_epoch_is_kept(
-    fresh: Callable[[], Ctc], clips: list[Clip], tmp_path: Path
-) -> None:
-    """A rate that is too high for the last epochs; training stops, and goes back."""
-    done = run(
-        fresh(), [clips[:6]] * 30, tmp_path, clips[6:], learning_rate=0.05, patience=2,
-        schedule="constant",
-    )  # fmt: skip
-    assert len(done.validation) < 30
-    assert done.best_loss == min(done.validation)
-
-
 def test_what_cannot_be_spelled_is_left_out_and_named(
     fresh: Callable[[], Ctc], clips: list[Clip], tmp_path: Path
 ) -> None:
@@ -291,3 +282,64 @@ def test_a_model_of_no_letters_is_refused(wav2vec2: Path, tmp_path: Path) -> Non
     (tmp_path / "vocab.json").unlink()
     with pytest.raises(ModelError, match="cannot be loaded as a CTC recogniser"):
         load_recognizer(str(tmp_path))
+
+
+@pytest.fixture(scope="module")
+def many_languages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model that has letters, adapters and a head of its own for each of two languages."""
+    folder = tmp_path_factory.mktemp("many")
+    tables = {
+        "eng": {"<pad>": 0, "|": 1, "a": 2, "b": 3},
+        "kir": {"<pad>": 0, "|": 1, "а": 5, "б": 4, "ө": 3, "ү": 2},
+    }
+    torch.manual_seed(0)
+    config = Wav2Vec2Config(
+        vocab_size=len(tables["eng"]),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=24,
+        num_conv_pos_embeddings=4,
+        num_conv_pos_embedding_groups=2,
+        conv_dim=(8,) * 7,
+        pad_token_id=0,
+        adapter_attn_dim=4,
+    )
+    model = Wav2Vec2ForCTC(config)
+    model.save_pretrained(folder)
+    Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(folder)
+    (folder / "vocab.json").write_text(json.dumps(tables), encoding="utf-8")
+    adapters = {
+        name: torch.randn_like(row) if "lm_head" not in name else torch.randn(6, *row.shape[1:])
+        for name, row in model._get_adapters().items()
+    }
+    save_file(adapters, folder / "adapter.kir.safetensors")
+    return folder
+
+
+def test_a_model_of_many_languages_spells_the_one_that_is_wanted(
+    many_languages: Path, clips: list[Clip], tmp_path: Path
+) -> None:
+    recogniser = load_recognizer(str(many_languages), language="ky")
+    assert recogniser.labels == Labels({"а": 5, "б": 4, "ө": 3, "ү": 2}, blank=0, space=1)
+    (found,) = recogniser.emissions([read(clips[0].path)])
+    assert found.shape == (25, 6)
+    kept = load_file(many_languages / "adapter.kir.safetensors")
+    assert isinstance(recogniser, TransformersCtc)
+    assert torch.equal(recogniser.model.lm_head.weight, kept["lm_head.weight"])
+    with pytest.raises(ModelError, match="letters for 2 languages, and 0 of these could be kk"):
+        load_recognizer(str(many_languages), language="kk")
+    with pytest.raises(ModelError, match=r"2 of these could be meant \(eng, kir"):
+        load_recognizer(str(many_languages))
+    shutil.copytree(many_languages, tmp_path / "half")
+    (tmp_path / "half/adapter.kir.safetensors").unlink()
+    with pytest.raises(ModelError, match=r"adapter\.kir\.safetensors"):
+        load_recognizer(str(tmp_path / "half"), language="ky")
+
+
+def test_a_vocabulary_of_another_model_is_refused(wav2vec2: Path, tmp_path: Path) -> None:
+    shutil.copytree(wav2vec2, tmp_path / "mixed")
+    letters = {"<pad>": 0, "a": 5, "b": 6}
+    (tmp_path / "mixed/vocab.json").write_text(json.dumps(letters))
+    with pytest.raises(ModelError, match="numbers its labels up to 6, and the model hears 6"):
+        load_recognizer(str(tmp_path / "mixed"))

@@ -5,13 +5,15 @@ import torch
 from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
 from al_loop.errors import ModelError
-from al_loop.languages import WHISPER_LANGUAGES
+from al_loop.languages import ISO_639_3, WHISPER_LANGUAGES
 from al_loop.whisper.checkpoints import Whisper, load, save
 from al_loop.whisper.languages import Language, ensure_language, prompt_ids, timestamp_ids
 
 
 def test_our_list_of_languages_is_that_of_transformers() -> None:
     assert set(LANGUAGES) == WHISPER_LANGUAGES
+    assert ISO_639_3.keys() == {*WHISPER_LANGUAGES, "ky"}
+    assert {len(code) for code in ISO_639_3.values()} == {3}
 
 
 KY = Language("ky", "kk")

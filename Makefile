@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := demo
 
-.PHONY: setup demo test unit lint docs bench bench-train bench-selection bench-acquisition bench-catalogue bench-labelstudio bench-dashboard bench-alignment ui clean
+.PHONY: setup demo test unit lint docs bench bench-train bench-selection bench-acquisition bench-catalogue bench-labelstudio bench-dashboard bench-alignment bench-pseudo bench-ablation ui clean
 
 setup: $(STAMP)
 
@@ -22,6 +22,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[demo,dev]' || { \
 	  echo "If a package had to be compiled and failed: apt-get install build-essential python3-dev"; \
 	  exit 1; }
+	@$(BIN)/pip install --quiet --constraint constraints.txt 'kenlm' || \
+	  echo "KenLM could not be built: pseudo-labels go without a language model, its tests are skipped"
 	@touch $(STAMP)
 
 demo: setup
@@ -65,6 +67,12 @@ bench-dashboard: setup
 
 bench-alignment: setup
 	$(BIN)/python -m benchmarks.alignment
+
+bench-pseudo: setup
+	$(BIN)/python -m benchmarks.pseudo
+
+bench-ablation: setup
+	$(BIN)/python -m benchmarks.ablation
 
 ui: setup
 	$(BIN)/al-loop --workspace $(DEMO) ui

@@ -12,6 +12,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal
 
 from al_loop.errors import ConfigError
+from al_loop.licences import is_non_commercial
 from al_loop.report import percent, with_interval
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 
 UNKNOWN = "unknown"
+NOT_KNOWN = "not on record"
 NEEDED = ("made_from", "token_started_from", "language", "donor")
 """Of the base's sidecar, or of the model settings in it."""
 
@@ -39,7 +41,8 @@ class Facts:
     """What a card tells. Rows are those of `storage.queries.Reader`, sidecars those of checkpoints.
 
     base_model: the base's name on the hub, licence: of its weights, as the hub writes it; None
-    where nobody says. rounds: up to the one that made the checkpoint.
+    where nobody says. makers: models that spoke, cut or translated what it learned, and their
+    licences. rounds: up to the one that made the checkpoint.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Facts:
     base_rates: Sequence[Row]
     silence: Row | None
     rounds: Sequence[Row]
+    makers: Sequence[Row] = ()
 
 
 def gather(
@@ -89,6 +93,7 @@ def gather(
         base_rates=reader.evaluations(first["id"]),
         silence=reader.silence(checkpoint_id),
         rounds=[row for row in reader.rounds() if number is not None and row["round"] <= number],
+        makers=[] if number is None else reader.makers_of_round(number),
     )
 
 
@@ -105,6 +110,7 @@ def model_card(facts: Facts, form: Form) -> str:
         f"{title}\n\n{first}{_token(facts, form)}",
         _use(form),
         _data(facts),
+        _makers(facts),
         _rates(facts),
         _history(facts),
         _training(facts),
@@ -202,6 +208,28 @@ def _data(facts: Facts) -> str:
     header = ["source", "kind", "language", "examples", "hours"]
     table = _table([*header, "target share %", "realised share %"], rows)
     return f"## Training data\n\nShares are those of the draws in an epoch.\n\n{table}"
+
+
+def _makers(facts: Facts) -> str:
+    """The models that made a part of the training data, and a warning about their licences."""
+    if not facts.makers:
+        return ""
+    rows = [
+        [f"`{row['maker']}`", str(row["examples"]), row["licence"] or NOT_KNOWN]
+        for row in facts.makers
+    ]
+    barred = [
+        f"`{row['maker']}`" for row in facts.makers if is_non_commercial(row["licence"] or "")
+    ]
+    text = "Models spoke, cut or translated a part of the training data."
+    if barred:
+        text += (
+            f" **The licence of {', '.join(barred)} forbids commercial use**, and may forbid that "
+            "of these weights."
+        )
+    return f"## Models behind the data\n\n{text}\n\n" + _table(
+        ["model", "examples", "licence"], rows
+    )
 
 
 def _rates(facts: Facts) -> str:

@@ -21,8 +21,8 @@ import soxr
 
 from al_loop.audio import SAMPLE_RATE, decode, sample_hash, write_flac
 from al_loop.demo.corpus import pink_noise, read_sentences
-from al_loop.demo.speech import Voice, speak_all
 from al_loop.records import Split, Utterance, Verdict
+from al_loop.sources.espeak import Voice, speak_all
 from benchmarks.corpus import read_clips
 
 JUNK_SHARE, RARE_SHARE = 0.2, 0.1

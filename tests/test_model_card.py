@@ -113,6 +113,21 @@ def test_data_and_shares_are_those_of_the_mixture() -> None:
     assert "| demo_ky | synthetic | ky | 100 | 1.50 | 50.0 | 48.5 |" in shown
 
 
+def test_models_behind_the_data_are_listed_with_a_warning() -> None:
+    assert "Models behind the data" not in model_card(FACTS, TRANSFORMERS)
+    made = [
+        {"maker": "facebook/mms-tts-kir", "examples": 7, "licence": "cc-by-nc-4.0"},
+        {"maker": "spelling@1", "examples": 2, "licence": None},
+    ]
+    card = model_card(replace(FACTS, makers=made), TRANSFORMERS)
+    shown = section(card, "Models behind the data")
+    assert "| `facebook/mms-tts-kir` | 7 | cc-by-nc-4.0 |" in shown
+    assert "| `spelling@1` | 2 | not on record |" in shown
+    assert "**The licence of `facebook/mms-tts-kir` forbids commercial use**" in shown
+    free = model_card(replace(FACTS, makers=made[1:]), TRANSFORMERS)
+    assert "forbids" not in free
+
+
 def test_error_rates_come_with_intervals_and_with_those_of_the_base() -> None:
     shown = section(model_card(FACTS, TRANSFORMERS), "Error rates")
     assert (

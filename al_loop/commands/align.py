@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import os
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from al_loop.commands.ctc import DEFAULT, FOLDER
 from al_loop.commands.importing import take_rows
-from al_loop.errors import AudioError, ModelError, WorkspaceError
-from al_loop.wiring import open_workspace
+from al_loop.commands.model_licence import look_at_licence
+from al_loop.config import CTC_FOLDER
+from al_loop.errors import AudioError, WorkspaceError
+from al_loop.licences import MADE_HERE
+from al_loop.records import content_hash
+from al_loop.wiring import find_ctc, load_ctc, open_workspace
 
 if TYPE_CHECKING:
     from al_loop.sources.books import Aligned
-    from storage.workspace import Workspace
+    from al_loop.sources.heard import Hears
+    from storage.store import Store
 
 ALIGNMENTS = "alignments"
 """The folder of the workspace that keeps what was heard in long recordings, and what was cut."""
 LABELLED = ("train", "validation")
 """No test: its text would be what a model found it to be."""
+STEM_BYTES = 80
+"""Of each title in a table's name: file systems take 255 bytes in all."""
 
 
 @click.command()
@@ -31,9 +39,7 @@ LABELLED = ("train", "validation")
 @click.option(
     "--model",
     help="A recogniser of letters: the name of one that `al-loop ctc train` made, or a folder or "
-    "hub id of transformers' (MMS, XLS-R, wav2vec2).",
-    default=DEFAULT,
-    show_default=True,
+    "hub id of transformers' (MMS, XLS-R, wav2vec2); default: ctc.model.",
 )
 @click.option("--language", help="As a Whisper code; default: model.language.")
 @click.option("--speaker", help="Who reads.")
@@ -57,7 +63,7 @@ def align(
     recording: Path,
     text: Path,
     source: str,
-    model: str,
+    model: str | None,
     language: str | None,
     speaker: str | None,
     split: Any,
@@ -68,8 +74,8 @@ def align(
 
     Text that nobody reads and speech that is not written are passed over; what fits badly is left
     out, and the share that is kept is told. What is heard is kept, so that a run that was killed
-    goes on. Doing it twice adds nothing; but another recogniser or --min-score cuts elsewhere, and
-    its clips join those that are there: choose by a workspace of its own.
+    goes on. Doing it twice adds nothing; what another recogniser or --min-score cuts elsewhere is
+    refused where it shares audio with clips that are in: choose by a workspace of its own.
     """
     from dataclasses import replace
 
@@ -79,15 +85,20 @@ def align(
     from al_loop.sources.books import align_book
 
     root, settings, store = open_workspace(workspace)
-    store.close()
-    recogniser = _recogniser(root, model, settings)
+    recording, text = recording.resolve(), text.resolve()  # so they are known, however named
+    language = language or settings.model.language
+    with closing(store):
+        recogniser = load_ctc(root, settings, model, language)
+        found_at = find_ctc(root, settings, model)
+        licence = _licence(store, found_at, recogniser.id, root.root / CTC_FOLDER)
+        store.put_maker(recogniser.id, licence)
     place = root.root / ALIGNMENTS
     try:
         with tqdm(unit="s", disable=None, desc="heard") as bar:
             found = align_book(
                 recording,
                 text,
-                language or settings.model.language,
+                language,
                 recogniser,
                 place,
                 Rules(min_score=min_score),
@@ -95,7 +106,8 @@ def align(
             )
     except AudioError as exc:
         raise WorkspaceError(f"{recording}: {exc}") from exc
-    write_table(found, place / f"{recording.stem}-{text.stem}.tsv")
+    key = _key(recording, text, language, recogniser, min_score)
+    write_table(found, place / table_name(recording, text, key))
     for line in found.share().lines():
         click.echo(line)
     given = {
@@ -109,17 +121,39 @@ def align(
     take_rows(workspace, given, lambda _: rows)
 
 
-def _recogniser(root: Workspace, name: str, settings: Any) -> Any:
-    from al_loop.whisper.ctc import load_recognizer
-    from al_loop.whisper.recognizer import WhisperRecognizer
+def _key(recording: Path, text: Path, language: str, recogniser: Hears, min_score: float) -> str:
+    """A hash of all that an alignment follows from: no other one's table is overwritten."""
+    from al_loop.sources.books import heard_key
 
-    ours = root.root / FOLDER / name
-    device = WhisperRecognizer(root.root, settings.model).device
-    if name == DEFAULT and not ours.is_dir():
-        raise ModelError(
-            f"{ours} is not there: train it with `al-loop ctc train`, or name another --model"
-        )
-    return load_recognizer(str(ours) if ours.is_dir() else name, device)
+    with text.open("rb") as file:
+        book = hashlib.file_digest(file, "sha256").hexdigest()
+    facts = {
+        "heard": heard_key(recording, recogniser),
+        "text": book,
+        "language": language,
+        "min_score": min_score,
+    }
+    return content_hash(facts)[:12]
+
+
+def _licence(store: Store, place: str, name: str, own: Path) -> str:
+    """The licence of the recogniser at `place`, told where it matters; own: where the workspace
+    keeps those that it has trained."""
+    from al_loop.whisper.ctc import is_ours
+
+    folder = Path(place).expanduser().resolve()
+    if folder.is_relative_to(own.resolve()) and is_ours(folder):
+        return MADE_HERE
+    return look_at_licence(store, place, name)
+
+
+def table_name(recording: Path, text: Path, key: str) -> str:
+    """For people the beginnings of both titles; `key` is what tells tables apart."""
+    stems = (
+        path.stem.encode("utf-8", "surrogateescape")[:STEM_BYTES].decode(errors="ignore")
+        for path in (recording, text)
+    )
+    return f"{'-'.join(stems)}-{key}.tsv"
 
 
 def write_table(found: Aligned, path: Path) -> None:

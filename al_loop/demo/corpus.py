@@ -27,9 +27,9 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from al_loop.demo.speech import Voice, speak_all
 from al_loop.errors import WorkspaceError
 from al_loop.records import Split
+from al_loop.sources.espeak import Voice, speak_all
 
 LABELLED_COLUMNS = ("path", "language", "split", "speaker", "transcription")
 POOL_COLUMNS = ("path", "language", "speaker")

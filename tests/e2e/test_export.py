@@ -20,8 +20,8 @@ from faster_whisper import WhisperModel
 from al_loop.audio import decode
 from al_loop.cli import main
 from al_loop.config import load_settings
-from al_loop.demo.speech import Voice, speak_all
 from al_loop.records import Checkpoint
+from al_loop.sources.espeak import Voice, speak_all
 from al_loop.text import normalise
 from al_loop.whisper.checkpoints import load
 from al_loop.whisper.decode import decode_batch

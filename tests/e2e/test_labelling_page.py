@@ -17,7 +17,7 @@ from uuid import uuid4
 
 import pytest
 
-from al_loop.demo.speech import Voice, speak_all
+from al_loop.sources.espeak import Voice, speak_all
 from labeling.oracle import LabelStudioOracle
 from labeling.project import Rules, add_local_audio_storage
 from labeling.server import EmbeddedServer

@@ -11,8 +11,8 @@ import torch
 
 from al_loop.audio import decode
 from al_loop.config import ModelSettings
-from al_loop.demo.speech import Voice, speak_all
 from al_loop.records import Utterance
+from al_loop.sources.espeak import Voice, speak_all
 from al_loop.whisper.checkpoints import Whisper, save
 from al_loop.whisper.languages import Language, ensure_language
 from al_loop.whisper.profile import (

@@ -4,8 +4,8 @@ import sys
 import numpy as np
 import pytest
 
-from al_loop.demo.speech import Espeak, Voice, speak_all
 from al_loop.errors import AlLoopError
+from al_loop.sources.espeak import Espeak, Voice, speak_all
 
 CALM = Voice("ky", "m1", rate_wpm=140)
 
@@ -49,7 +49,7 @@ def test_what_cannot_be_spoken_is_said(text: str, voice: Voice, message: str) ->
 
 def test_a_missing_library_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)  # importing it fails from here on
-    with pytest.raises(AlLoopError, match=r"pip install 'al-loop\[demo\]'"):
+    with pytest.raises(AlLoopError, match=r"pip install 'al-loop\[synthesis\]'"):
         Espeak()
 
 

@@ -1,8 +1,8 @@
-"""Speech from text, by espeak-ng: the demo's stand-in for people who were recorded.
+"""Speech from text, by espeak-ng.
 
 The library is the one that the package `espeakng-loader` carries, called through ctypes; no
-system package is needed. This module knows voices and samples; it does not know what is said,
-nor noise, files or manifests.
+system package is needed. This module knows voices, samples and phonemes; it does not know what is
+said, nor noise, files or manifests.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ _POS_CHARACTER = 1
 _CHARS_UTF8 = 1
 _RATE = 1
 _PITCH = 3
+_PHONEME_NAMES = 0
 
 # int synth_callback(short *samples, int sample_count, espeak_EVENT *events)
 _SynthCallback = ctypes.CFUNCTYPE(
@@ -61,8 +62,8 @@ class Espeak:
             import espeakng_loader
         except ImportError as exc:
             raise AlLoopError(
-                "The demo's voices need the package espeakng-loader, which is not installed: "
-                "pip install 'al-loop[demo]'"
+                "espeak-ng's voices need the package espeakng-loader, which is not installed: "
+                "pip install 'al-loop[synthesis]'"
             ) from exc
         data = Path(espeakng_loader.get_data_path())
         self._variants = data / "voices" / "!v"
@@ -77,17 +78,28 @@ class Espeak:
                 "Where it is shorter, pip install --force-reinstall espeakng-loader."
             )
         # Starting seeds the noise from the clock; this undoes it.
-        self._library.espeak_ng_SetRandSeed(ctypes.c_long(seed))
+        self.seed(seed)
         self._chunks: list[np.ndarray] = []
         self._callback = _SynthCallback(self._collect)  # kept: ctypes does not hold a reference
         self._library.espeak_SetSynthCallback(self._callback)
+        self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
+        self._library.espeak_Info.restype = ctypes.c_char_p
+
+    @property
+    def version(self) -> str:
+        """Such as "1.52.0"."""
+        return str(self._library.espeak_Info(None).decode())
+
+    def seed(self, seed: int) -> None:
+        """Begin the pseudo-random noise anew. seed: 32 bits at most."""
+        self._library.espeak_ng_SetRandSeed(ctypes.c_long(seed))
 
     def speak(self, text: str, voice: Voice) -> np.ndarray:
         """`text` as samples (T,) int16 at `sample_rate`.
 
         Raises AlLoopError where espeak-ng has no such voice or nothing is heard.
         """
-        self._set_voice(voice)
+        self.choose(voice)
         self._chunks.clear()
         data = text.encode() + b"\0"
         self._library.espeak_Synth(
@@ -98,7 +110,23 @@ class Espeak:
             raise AlLoopError(f"espeak-ng makes no sound of {text!r} in the voice {voice}.")
         return samples
 
-    def _set_voice(self, voice: Voice) -> None:
+    def phonemes(self, text: str) -> str:
+        """What the voice that was chosen pronounces, in espeak-ng's names of phonemes.
+
+        `(en)` says that English begins there; `_|` stands between the parts of a letter's name.
+        """
+        data = ctypes.create_string_buffer(text.encode())
+        place = ctypes.c_void_p(ctypes.addressof(data))
+        clauses = []
+        while place.value:  # one call reads one clause, and moves on
+            found = self._library.espeak_TextToPhonemes(
+                ctypes.byref(place), _CHARS_UTF8, _PHONEME_NAMES
+            )
+            clauses.append((found or b"").decode())
+        return " ".join(clauses)
+
+    def choose(self, voice: Voice) -> None:
+        """Raises AlLoopError where espeak-ng has no such voice."""
         name = f"{voice.language}+{voice.variant}"
         # An unknown variant is no error to espeak-ng: it would speak in its plain voice.
         known = (self._variants / voice.variant).is_file()

@@ -29,6 +29,10 @@ from al_loop.errors import ConfigError
 TOKEN_VARIABLE = "AL_LOOP_LABEL_STUDIO_TOKEN"
 DASHBOARD_PASSWORD_VARIABLE = "AL_LOOP_DASHBOARD_PASSWORD"
 EMBEDDED = "embedded"
+CTC_FOLDER = "ctc"
+"""Of the workspace; one folder a recogniser that spells."""
+OWN_CTC = "spelling"
+"""The name of the recogniser that `al-loop ctc train` makes unless it is told another."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -408,6 +412,57 @@ class TrainSettings(Section):
     )
 
 
+class CtcSettings(Section):
+    """The recogniser that spells: it aligns books, and is a second opinion."""
+
+    model: str = Field(
+        OWN_CTC,
+        min_length=1,
+        description="the name of one that `al-loop ctc train` made, or a folder or hub id of "
+        "transformers' AutoModelForCTC (MMS, XLS-R, wav2vec2)",
+    )
+
+
+def _each_once(names: list[str]) -> list[str]:
+    if len(set(names)) < len(names):
+        raise ValueError("expected each once")
+    return names
+
+
+class PseudoLabelSettings(Section):
+    """When what recognisers agree on is believed, and learned from."""
+
+    enabled: bool = Field(
+        False, description="whether every round makes them anew and trains on them"
+    )
+    precision: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.95,
+        description="share of their words that should be right: the agreement is asked for under "
+        "which the lower end of the 95% interval, on clips whose words are known, reaches it",
+    )
+    recognisers: Annotated[
+        list[Literal["spelling", "previous", "perturbed"]], AfterValidator(_each_once)
+    ] = Field(
+        ["spelling"],
+        min_length=1,
+        description="who must agree with the checkpoint in use: `spelling`, the recogniser that "
+        "`ctc.model` names; `previous`, the checkpoint promoted before; `perturbed`, the one in "
+        "use with noise on its weights (`select.alternatives` times, `select.perturbation`)",
+    )
+    choice: Literal["vote", "risk"] = Field(
+        "vote",
+        description="the text: the recognisers' vote, word by word (ROVER), or the one of "
+        "`select.alternatives` sampled readings with the least expected errors, after rescoring by "
+        "`spelling` and a language model",
+    )
+    most_clips: Count = Field(
+        2000, description="so many of the pool are listened to by every recogniser"
+    )
+    weight: Positive = Field(
+        1.0, description="how often such an example is seen, relative to weight 1"
+    )
+
+
 class EvaluateSettings(Section):
     """How error rates get their intervals."""
 
@@ -480,6 +535,8 @@ class Settings(Section):
     label_studio: LabelStudioSettings = LabelStudioSettings()
     labels: LabelSettings = LabelSettings()
     mixture: MixtureSettings = MixtureSettings()
+    ctc: CtcSettings = CtcSettings()
+    pseudo_labels: PseudoLabelSettings = PseudoLabelSettings()
     train: TrainSettings = TrainSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
     promote: PromoteSettings = PromoteSettings()

@@ -95,14 +95,22 @@ class Listening:
         return done
 
     def doubt(
-        self, checkpoint: Checkpoint, utterances: Sequence[Utterance], doubt: Doubt
+        self,
+        checkpoint: Checkpoint,
+        utterances: Sequence[Utterance],
+        doubt: Doubt,
+        keep: Callable[[Sequence[Alternatives]], None] = lambda rows: None,
     ) -> Mapping[str, Alternatives]:
-        """Decode again, as `doubt` says, beside what was heard before; nothing of it is kept."""
+        """Decode again, as `doubt` says, beside what was heard before; the store keeps none of it.
+
+        keep: gets what came of every block before the next one is done.
+        """
         found: dict[str, Alternatives] = {}
         make = lambda: self.recognizer().doubter(checkpoint.path, doubt)  # noqa: E731
         for alternatives in self._blocks(
             "doubted", checkpoint, utterances, make, texts=doubt.count
         ):
+            keep(alternatives)
             found |= {row.utterance_id: row for row in alternatives}
         heard = self.store.hypotheses(checkpoint.id, found)
         return {

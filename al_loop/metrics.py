@@ -8,7 +8,7 @@ evaluation"); differences resample the same utterances on both sides.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -75,6 +75,36 @@ def _count(expected: str, heard: str) -> ErrorCounts:
         words=words.hits + words.substitutions + words.deletions,
         character_errors=characters.substitutions + characters.deletions + characters.insertions,
         characters=characters.hits + characters.substitutions + characters.deletions,
+    )
+
+
+def word_errors(reference: str, heard: str) -> float:
+    """Substituted, missing and added words; both texts normalised. Symmetric."""
+    if not reference or not heard:  # jiwer takes no empty reference
+        return float(len((reference or heard).split()))
+    found = jiwer.process_words(reference, heard)
+    return float(found.substitutions + found.deletions + found.insertions)
+
+
+def character_errors(reference: str, heard: str) -> float:
+    """Substituted, missing and added characters; both texts normalised. Symmetric."""
+    if not reference or not heard:
+        return float(len(reference or heard))
+    found = jiwer.process_characters(reference, heard)
+    return float(found.substitutions + found.deletions + found.insertions)
+
+
+def expected_errors(
+    answer: str,
+    texts: Sequence[str],
+    posterior: Sequence[float],
+    loss: Callable[[str, str], float] = word_errors,
+) -> float:
+    """What `answer` is expected to cost if one of `texts` is right, each with its probability."""
+    return sum(
+        probability * loss(text, answer)
+        for text, probability in zip(texts, posterior, strict=True)
+        if probability
     )
 
 

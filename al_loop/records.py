@@ -42,8 +42,12 @@ JUNK: tuple[Verdict, ...] = ("bad_audio", "other_language", "several_speakers")
 TASK_KINDS: tuple[TaskKind, ...] = get_args(TaskKind)
 IN_HOUSE = "in_house"
 """The name of the source that the annotators' labels form."""
+PSEUDO_LABEL = "pseudo_label"
+"""The name of the source that the texts form which recognisers agree on."""
 UNKNOWN_ANNOTATOR = "unknown"
 """Whoever was deleted on the server: nobody knows whether two such answers are of one person."""
+TRANSLATED_BY = ", translated by "
+"""In where a text comes from: what stands before the name of a model that translated it."""
 STANDARD_SILENCE = "standard_silence"
 """The name of the source that the generated silent clips form."""
 
@@ -185,6 +189,19 @@ class Doubt:
     count: int
     strength: float
     seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spelled:
+    """What a recogniser of letters heard in one utterance.
+
+    log_probs: of further texts that it was asked about, each over all its alignments, in nats;
+    -inf where it cannot spell one.
+    """
+
+    utterance_id: str
+    text: str
+    log_probs: Sequence[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -439,6 +456,19 @@ class Label:
     settled: Settled = "single"
     quality: float = 1.0
     flags: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PseudoLabel:
+    """A text that recognisers agree on. confidence: (0, 1], the share of its words that is right.
+
+    made_by: the recognisers, the one in use first.
+    """
+
+    utterance_id: str
+    text: str
+    confidence: float
+    made_by: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,11 +21,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from al_loop.asking import Asking
 from al_loop.closing import closes_at, closing
 from al_loop.config import Settings
-from al_loop.errors import AlLoopError, ConfigError, OracleUnavailable
+from al_loop.errors import AlLoopError, ConfigError, ModelError, OracleUnavailable
 from al_loop.listening import Listening
-from al_loop.ports import Engine, Judge, Oracle, Recognizer, Store
+from al_loop.ports import Engine, Judge, Oracle, Recognizer, Speller, Store
 from al_loop.records import (
     IN_HOUSE,
+    PSEUDO_LABEL,
     STAGES,
     Alternatives,
     Answer,
@@ -45,6 +46,7 @@ from al_loop.records import (
 
 if TYPE_CHECKING:
     from al_loop.promotion import Decision, Silence
+    from al_loop.pseudo_labels import Made
 
 FIRST_PAUSE = timedelta(minutes=5)
 LONGEST_PAUSE = timedelta(hours=6)
@@ -69,9 +71,13 @@ class Outcome:
     message: str
 
 
+def no_speller() -> Speller:
+    raise ModelError("no recogniser that spells is at hand here")
+
+
 class Loop:
     """One workspace's loop, wired to its ports. `say` takes lines about progress; `clock` tells
-    seconds, for a budget of minutes."""
+    seconds, for a budget of minutes; `speller` is who else hears, where pseudo-labels are made."""
 
     def __init__(
         self,
@@ -83,6 +89,7 @@ class Loop:
         judge: Judge,
         say: Callable[[str], None],
         clock: Callable[[], float] = monotonic,
+        speller: Callable[[], Speller] = no_speller,
     ) -> None:
         self.settings = settings
         self.store = store
@@ -91,6 +98,7 @@ class Loop:
         self.judge = judge
         self.say = say
         self.clock = clock
+        self.speller = speller
         self.listening = Listening(store, engine, recognizer, say)
         self.asking = Asking(settings, store, self.listening, oracle, judge, say)
 
@@ -419,8 +427,11 @@ class Loop:
         from al_loop.mixture import capped
 
         labels, unsettled = self._settled()
+        made = self._make_pseudo_labels(labels, unsettled)
         with self._finishing(current):
             self.store.put_labels(labels, unsettled)
+            if made is not None:
+                self.store.put_pseudo_labels(current.number, made.labels, made.report)
             manifest, leaks = self._build_manifest()
             self.store.put_manifest(current.number, manifest)
             self.store.put_leaks(manifest.id, leaks)
@@ -441,6 +452,28 @@ class Loop:
         for name in sorted({row.source for row in leaks} - left):
             self.say(f"  warning: of {name} nothing is left to train on")
 
+    def _make_pseudo_labels(self, labels: list[Label], unsettled: list[str]) -> Made | None:
+        """Those that the recognisers agree on by now, beside those that were learned; only the
+        latter, with the reason, where they cannot hear.
+
+        The labels are kept first: they are what agreement is measured on, and give way to nothing.
+        """
+        if not self.settings.pseudo_labels.enabled:
+            return None
+        from al_loop.pseudo_labels import PseudoLabels, refused
+        from al_loop.pseudo_lines import kept_line
+
+        self.store.put_labels(labels, unsettled)
+        makes = PseudoLabels(self.settings, self.store, self.listening, self.speller, self.say)
+        in_use = self.store.current_checkpoint_id()
+        assert in_use is not None
+        try:
+            made = makes.make(self._checkpoint(in_use))
+        except AlLoopError as exc:  # a round does without them
+            made = refused(exc, makes.kept_before())
+        self.say(f"  {kept_line(made.report)}")
+        return made
+
     def _settled(self) -> tuple[list[Label], list[str]]:
         """What all answers settle on, and the ids of those that settle on nothing.
 
@@ -458,7 +491,8 @@ class Loop:
     def _build_manifest(self) -> tuple[Manifest, list[Leak]]:
         """The training set as of now, and what was left out of it.
 
-        It is the train splits and the in-house labels, less what an evaluation set holds too.
+        It is the train splits, the in-house labels and, where they are wanted, the pseudo-labels as
+        they were made last; less what an evaluation set holds too.
         """
         from al_loop.leakage import check_share, find_leaks
         from al_loop.manifest import build_manifest
@@ -468,6 +502,10 @@ class Loop:
             Source(IN_HOUSE, "in_house", self.settings.model.language, rule.in_house_weight)
         )
         examples = self.store.training_examples(IN_HOUSE)
+        if self.settings.pseudo_labels.enabled:
+            weight, language = self.settings.pseudo_labels.weight, self.settings.model.language
+            self.store.put_source(Source(PSEUDO_LABEL, "pseudo_label", language, weight))
+            examples += self.store.pseudo_examples(PSEUDO_LABEL)
         evaluation = self.store.evaluation_utterances()
         leaks = find_leaks(examples, self.store.sample_hashes(), evaluation)
         check_share(leaks, len(examples), rule.max_leak_share)

@@ -14,13 +14,23 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from al_loop.config import EMBEDDED, Settings, label_studio_token, load_settings
+from al_loop.config import (
+    CTC_FOLDER,
+    EMBEDDED,
+    OWN_CTC,
+    Settings,
+    label_studio_token,
+    load_settings,
+)
 from al_loop.errors import ModelError, OracleUnavailable, WorkspaceError
+from storage.spellers import Speller
 from storage.workspace import Workspace
 
 if TYPE_CHECKING:
     from al_loop.records import Checkpoint
     from al_loop.round import Loop
+    from al_loop.whisper.ctc import CtcRecognizer
+    from al_loop.whisper.spelling import CtcSpeller
     from labeling.oracle import LabelStudioOracle
     from labeling.s3 import Bucket
     from labeling.session import Session
@@ -85,7 +95,43 @@ def wire(
     judge = LabelJudge(
         settings.labels, settings.model.language, lambda: read_gold_scores(root, settings)
     )
-    return Loop(settings, store, LocalEngine(), recognizer, oracle, judge, say)
+    speller = cache(lambda: open_speller(root, settings))
+    return Loop(settings, store, LocalEngine(), recognizer, oracle, judge, say, speller=speller)
+
+
+def load_ctc(
+    root: Workspace, settings: Settings, name: str | None = None, language: str | None = None
+) -> CtcRecognizer:
+    """The recogniser of letters of that name, by default the one that `ctc.model` names.
+
+    language: that is spelled, by default the model's.
+    Raises ModelError with the ways that would work.
+    """
+    from al_loop.whisper.ctc import load_recognizer
+    from al_loop.whisper.recognizer import WhisperRecognizer
+
+    place = find_ctc(root, settings, name)
+    device = WhisperRecognizer(root.root, settings.model).device
+    return load_recognizer(place, device, language or settings.model.language)
+
+
+def find_ctc(root: Workspace, settings: Settings, name: str | None = None) -> str:
+    """Where that recogniser is: a folder, or a name on the hub. Raises ModelError."""
+    name = name or settings.ctc.model
+    ours = Speller(root.root / CTC_FOLDER / name).place()
+    if name == OWN_CTC and not ours.is_dir():
+        raise ModelError(
+            f"{ours} is not there: train it with `al-loop ctc train`, or name another model in "
+            "ctc.model"
+        )
+    return str(ours) if ours.is_dir() else name
+
+
+def open_speller(root: Workspace, settings: Settings) -> CtcSpeller:
+    """The same as a second opinion."""
+    from al_loop.whisper.spelling import CtcSpeller
+
+    return CtcSpeller(load_ctc(root, settings), root.root)
 
 
 def read_gold_scores(root: Workspace, settings: Settings) -> dict[str, float]:

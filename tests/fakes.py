@@ -35,6 +35,7 @@ from al_loop.records import (
     Refusal,
     Source,
     SourceKind,
+    Spelled,
     Split,
     Stage,
     Task,
@@ -214,6 +215,41 @@ def confidence(utterance_id: str, text: str, skill: int) -> WordConfidence:
     """Sure of what is right, the more so the more skilled; the first of its texts is as good."""
     probability = (1 + skill) / 8
     return WordConfidence(utterance_id, text, [probability] * len(text.split()))
+
+
+class FakeSpeller:
+    """Spells what is spoken. deaf: ids of clips in which it hears something else. failure: what it
+    raises after `blocks_left` blocks. heard: the ids that it was asked about, repetitions too."""
+
+    id = "letters@1"
+
+    def __init__(self) -> None:
+        self.deaf: set[str] = set()
+        self.failure: BaseException | None = None
+        self.blocks_left = 0
+        self.heard: list[str] = []
+
+    def blocks(self, utterances: Sequence[Utterance]) -> list[list[Utterance]]:
+        return [list(utterances[start : start + 5]) for start in range(0, len(utterances), 5)]
+
+    def spell(self, block: Sequence[tuple[Utterance, Sequence[str]]]) -> list[Spelled]:
+        if self.failure and self.blocks_left == 0:
+            raise self.failure
+        self.blocks_left -= 1
+        self.heard += [row.id for row, _ in block]
+        return [self._spell(row.id, texts) for row, texts in block]
+
+    def _spell(self, utterance_id: str, texts: Sequence[str]) -> Spelled:
+        said = spoken(utterance_id)
+        words = said.split()
+        log_probs = [-5.0 * wrong_words(words, text.split()) for text in texts]
+        text = "такыр башка" if utterance_id in self.deaf else said
+        return Spelled(utterance_id, text, log_probs)
+
+
+def wrong_words(expected: Sequence[str], heard: Sequence[str]) -> int:
+    """Of texts of one length, place by place."""
+    return sum(one != other for one, other in zip(expected, heard, strict=False))
 
 
 class FakeOracle:
@@ -407,6 +443,7 @@ class World:
     recognizer: FakeRecognizer
     oracle: FakeOracle = field(default_factory=FakeOracle)
     judge: FakeJudge = field(default_factory=FakeJudge)
+    speller: FakeSpeller = field(default_factory=FakeSpeller)
     settings: Settings = field(default_factory=lambda: Settings.model_validate(SETTINGS))
     said: list[str] = field(default_factory=list)
     clock: Callable[[], float] = monotonic
@@ -434,6 +471,7 @@ class World:
             self.judge,
             self.said.append,
             self.clock,
+            lambda: self.speller,
         )
 
     def batch(self, round_number: int) -> list[str]:

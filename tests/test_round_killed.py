@@ -32,13 +32,16 @@ class DyingStore:
     """
 
     READS = (
-        "answered", "answers", "arms", "being_drawn", "cases", "checkpoint",
+        "answered", "answers", "arms", "audio_path", "being_drawn", "believed",
+        "calibration", "cases", "checkpoint",
         "current_checkpoint_id",
         "curve_points", "evaluation_utterances", "failures", "follow_ups_due", "has_pool", "heard",
         "high_water",
         "hypotheses", "is_busy", "is_topped_up", "known_answers", "known_embeddings", "known_texts",
-        "last_heard", "last_recorded_round", "last_round", "manifest", "next_copies", "next_rank",
-        "open_round", "open_tasks", "outdated", "places", "profiles", "refreshed_for", "released",
+        "last_heard", "last_recorded_round", "last_round", "learned_texts", "manifest",
+        "next_copies", "next_rank",
+        "open_round", "open_tasks", "outdated", "places", "profiles", "pseudo_candidates",
+        "pseudo_examples", "pseudo_label_folder", "refreshed_for", "released",
         "repeatable", "scored_pool", "sources", "swept_at", "training_examples",
         "unanswered_reasons", "unmarked", "unprofiled", "unprofiled_beyond_pool", "unpushed",
         "unshown", "utterances", "word_error_rate", "workspace",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import least_squares
 
-from al_loop.acquisition.functions import word_errors
+from al_loop.metrics import word_errors
 from al_loop.records import Answer
 from al_loop.text import normalise
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import jiwer
 import numpy as np
 
+from al_loop.metrics import expected_errors, word_errors
 from al_loop.records import Alternatives
 from al_loop.text import normalise
 
@@ -116,31 +116,9 @@ def _column(statistics: Statistics, name: str) -> np.ndarray:
 # -- from further hypotheses of a clip -------------------------------------------------------------
 
 
-def word_errors(reference: str, heard: str) -> float:
-    """Substituted, missing and added words; both texts normalised."""
-    if not reference or not heard:  # jiwer takes no empty reference
-        return float(len((reference or heard).split()))
-    found = jiwer.process_words(reference, heard)
-    return float(found.substitutions + found.deletions + found.insertions)
-
-
 def capped_error_rate(reference: str, heard: str) -> float:
     """Word errors for each word of the reference, at most `WORST_WER`; both texts normalised."""
     return min(word_errors(reference, heard) / max(len(reference.split()), 1), WORST_WER)
-
-
-def expected_errors(
-    answer: str,
-    texts: Sequence[str],
-    posterior: Sequence[float],
-    loss: Callable[[str, str], float] = word_errors,
-) -> float:
-    """What `answer` is expected to cost if one of `texts` is right, each with its probability."""
-    return sum(
-        probability * loss(text, answer)
-        for text, probability in zip(texts, posterior, strict=True)
-        if probability
-    )
 
 
 def n_best_risk(answer: str, alternatives: Alternatives, language: str) -> float:

@@ -68,9 +68,9 @@ def report(
     found = results(points, rng, samples, baseline)
     write_plot(found, plot)
     return [
-        *_aligned(curve_table(found)),
+        *aligned(curve_table(found)),
         "",
-        *_aligned(summary_table(found, baseline)),
+        *aligned(summary_table(found, baseline)),
         "",
         described(found[0].seeds),
         *warnings(found, baseline),
@@ -87,7 +87,8 @@ def warnings(found: Sequence[Result], baseline: str = BASELINE) -> list[str]:
     ]
 
 
-def _aligned(table: Table) -> list[str]:
+def aligned(table: Table) -> list[str]:
+    """One line a row, columns below one another."""
     lines = [table[0], *table[1]]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return [

@@ -63,6 +63,7 @@ def strategy_settings(
     changes: dict[str, dict[str, Any]] = {
         "select": {"budget_s": simulation.budget_s, "budget_minutes": None},
         "score": {"minutes": None},  # or points would depend on the clock
+        "pseudo_labels": {"enabled": False},
         "gates": {},
         "label_studio": {"close_share": 1.0, "low_water": 0, "doubt_below": 0.0},
         "labels": {"overlap_share": 0.0, "gold_share": 0.0, "repeat_share": 0.0},
@@ -107,7 +108,8 @@ def detached(settings: Settings, root: Path) -> Settings:
 
 def identity(simulation: Simulation, settings: Settings, material: Material) -> dict[str, Any]:
     """All that points depend on, by keys that a message can name."""
-    values = settings.model_dump(mode="json", exclude={"label_studio", "labels", "promote"})
+    beside = {"label_studio", "labels", "promote", "ctc", "pseudo_labels"}
+    values = settings.model_dump(mode="json", exclude=beside)
     values["model"] = settings.model.identity()
     named = {"seed": values.pop("seed")}
     for section, keys in values.items():

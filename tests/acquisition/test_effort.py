@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from al_loop.acquisition.effort import BEFORE, FEWEST, fit
-from al_loop.acquisition.functions import word_errors
+from al_loop.metrics import word_errors
 from al_loop.records import Answer
 from tests.acquisition.rows import answer, clip
 

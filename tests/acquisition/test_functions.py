@@ -13,14 +13,13 @@ from al_loop.acquisition.functions import (
     WORST_WER,
     Evidence,
     capped_error_rate,
-    expected_errors,
     gradient_length,
     n_best_risk,
     perturbation_disagreement,
-    word_errors,
 )
 from al_loop.acquisition.predictor import Predictor, fit
 from al_loop.config import Acquisition, CheapAcquisition
+from al_loop.metrics import expected_errors, word_errors
 from al_loop.records import Alternatives
 from tests.acquisition.rows import HYPOTHESIS_NAMES, answer, clip
 

@@ -9,11 +9,8 @@ Knows the ports and nothing behind them. The caller holds the workspace's lock.
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +22,7 @@ from al_loop.metrics import Interval, count_errors, error_rate, paired_differenc
 from al_loop.mixture import draw_epoch
 from al_loop.ports import Engine, Recognizer, Store
 from al_loop.records import ErrorCounts, Example, Utterance
+from al_loop.trial import Trial, run_trial
 
 
 def retrain_arms(
@@ -43,71 +41,27 @@ def retrain_arms(
     plan = make_plan(settings, store)
     scratch = store.scratch_folder(f"arms-{plan.key[:12]}")
     trainer = recognizer()
-    heard = {arm: _hear(arm, plan, settings, engine, trainer, scratch, say) for arm in SIDES}
+    heard = {
+        arm: run_trial(_trial(arm, plan, settings), engine, trainer, scratch, say) for arm in SIDES
+    }
     report = _report(plan, heard, settings.evaluate.bootstrap_samples, settings.model.language)
     shutil.rmtree(scratch)
     return report
 
 
-# -- training and listening ------------------------------------------------------------------------
-
-
-def _hear(
-    arm: str,
-    plan: Plan,
-    settings: Settings,
-    engine: Engine,
-    recognizer: Recognizer,
-    scratch: Path,
-    say: Callable[[str], None],
-) -> dict[str, str]:
-    """What the arm's candidate hears in each evaluation utterance, by id.
-
-    Its weights and saves lie in `scratch` until that is known, and then only what it heard.
-    """
-    finished = scratch / f"{arm}.json"
-    if finished.is_file():
-        say(f"{arm}: taken from the call before")
-        found: dict[str, str] = json.loads(finished.read_text(encoding="utf-8"))
-        return found
-    weights, saves = scratch / f"{arm}-weights", scratch / f"arms-{arm}"
-    trained = scratch / f"{arm}-is-trained"
-    if not trained.is_file():
-        rows = plan.labels[arm]
-        say(
-            f"{arm}: training on {len(rows)} labels, {_minutes(rows):.1f} min, and on the train "
-            "splits"
-        )
-        shutil.rmtree(weights, ignore_errors=True)
-        weights.mkdir()
-        saves.mkdir(exist_ok=True)
-        rng = np.random.default_rng(plan.seed)
-        epochs = [draw_epoch(plan.manifests[arm], rng) for _ in range(settings.train.epochs)]
-        sidecar = engine.run(
-            lambda: recognizer.train(
-                plan.base.path,
-                epochs,
-                plan.validation,
-                settings.train,
-                plan.seed,
-                weights,
-                saves,
-            )
-        )
-        for note in sidecar.get("notes", ()):
-            say(f"  {note}")
-        trained.touch()
-    heard: dict[str, str] = {}
-    blocks = recognizer.blocks(str(weights), plan.utterances)
-    for hypotheses in engine.map(lambda: recognizer.listener(str(weights)), blocks):
-        heard |= {row.utterance_id: row.text for row in hypotheses}
-        say(f"  heard {len(heard)} of {len(plan.utterances)} clips")
-    unfinished = finished.with_suffix(".unfinished")
-    unfinished.write_text(json.dumps(heard, ensure_ascii=False), encoding="utf-8")
-    os.replace(unfinished, finished)
-    shutil.rmtree(weights)
-    shutil.rmtree(saves, ignore_errors=True)
-    return heard
+def _trial(arm: str, plan: Plan, settings: Settings) -> Trial:
+    rows = plan.labels[arm]
+    rng = np.random.default_rng(plan.seed)
+    return Trial(
+        name=f"arms-{arm}",
+        title=f"{arm}, {len(rows)} labels of {_minutes(rows):.1f} min and the train splits",
+        base=plan.base.path,
+        epochs=[draw_epoch(plan.manifests[arm], rng) for _ in range(settings.train.epochs)],
+        validation=plan.validation,
+        settings=settings.train,
+        seed=plan.seed,
+        utterances=plan.utterances,
+    )
 
 
 # -- the result ------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from al_loop.records import (
     Utterance,
     content_hash,
 )
+from al_loop.trial import leave_a_training_alone, tested, untrained_base
 
 SIDES = ("acquired", "control")
 
@@ -51,22 +52,10 @@ def make_plan(settings: Settings, store: Store) -> Plan:
     Raises WorkspaceError where an arm or the evaluation would be empty, or a round is training.
     """
     language = settings.model.language
-    current = store.open_round()
-    if current is not None and current.stage == "train":
-        raise WorkspaceError(
-            f"round {current.number} is at its training, whose saves this would delete; let "
-            "`al-loop round` finish it first"
-        )
-    utterances = store.evaluation_utterances()
+    leave_a_training_alone(store)
+    utterances = tested(store, language)
     wanted = [row for row in utterances if row.language == language]
-    if not wanted:
-        raise WorkspaceError(
-            f"there is no evaluation set in {language} to compare the arms on; ingest a test split"
-        )
-    current_id = store.current_checkpoint_id()
-    if current_id is None:
-        raise WorkspaceError("no checkpoint is in use yet; `al-loop round` makes the first")
-    base = _base(store, current_id)
+    base = untrained_base(store)
 
     examples = store.training_examples(IN_HOUSE)
     leaked = {row.utterance_id for row in find_leaks(examples, store.sample_hashes(), utterances)}
@@ -190,10 +179,3 @@ def _equal_draws(manifests: Mapping[str, Manifest], rule: MixtureSettings) -> di
     pick = max if rule.policy == "epoch" else min
     mixture = pick((manifests[arm] for arm in SIDES), key=draws).mixture
     return {arm: replace(manifests[arm], mixture=mixture) for arm in SIDES}
-
-
-def _base(store: Store, checkpoint_id: str) -> Checkpoint:
-    """The untrained checkpoint that this one descends from."""
-    found = store.checkpoint(checkpoint_id)
-    assert found is not None, checkpoint_id
-    return found if found.parent is None else _base(store, found.parent)

@@ -43,7 +43,10 @@ LEARNED = (
 )
 """Up to which share of the train splits each source goes."""
 MADE_BY: Mapping[str, str] = {"synthetic": "a synthesiser", "forced_alignment": "an aligner"}
+MAKERS: Mapping[str, str] = {"a synthesiser": "CC-BY-NC-4.0", "an aligner": "Apache-2.0"}
 """Of generated clips nobody knows more."""
+BOOK_CLIPS, APART_S = 400, 20.0
+"""Clips that are cut from one book, and from the beginning of one to that of the next."""
 TESTS = (Source("test_ky", "open_source", "ky"), Source("test_ru", "open_source", "ru"))
 SILENCE = Source(STANDARD_SILENCE, "synthetic", "ky")
 
@@ -203,6 +206,11 @@ class _Plan:
         duration_s = SOUNDS_S[min(place_s, len(SOUNDS_S) - 1)]
         held = held_back(row) if split == "pool" else None
         known = split in ("train", "validation", "test")
+        origin, start_s, text_origin = f"{source.name}/{number:06d}.wav", None, None
+        if source.kind == "forced_alignment":
+            book = f"{source.name}/book {number // BOOK_CLIPS:03d}"
+            start_s, text_origin = number % BOOK_CLIPS * APART_S, f"{book}.txt"
+            origin = f"{book}.mp3#{start_s:.2f}-{start_s + duration_s:.2f}"
         utterance = replace(
             row.utterance,
             audio=sounds[duration_s],
@@ -212,7 +220,9 @@ class _Plan:
             split=split,
             text=truth if known else None,
             speaker=None if use == "silent" else row.utterance.speaker,
-            origin=f"{source.name}/{number:06d}.wav",
+            origin=origin,
+            start_s=start_s,
+            text_origin=text_origin,
             made_by=MADE_BY.get(source.kind),
         )
         return Clip(row, utterance, truth, (row.wrong_words + 0.5) / (words + 1), held)

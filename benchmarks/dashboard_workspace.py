@@ -23,6 +23,7 @@ from al_loop.errors import AlLoopError
 from al_loop.records import PlannedTask, Refusal, TaskKey
 from benchmarks.dashboard_clips import TESTS, Clips, Size, put_clips
 from benchmarks.dashboard_dates import date_the_rest
+from benchmarks.dashboard_made import put_ablation, put_made
 from benchmarks.dashboard_rounds import Rounds, Story, checkpoint_of
 from benchmarks.scored import SEED
 from storage.store import Store
@@ -102,6 +103,8 @@ def make_workspace(folder: Path, size: Size, ends_at: datetime) -> None:
         _draw_evaluation_set(store)
         _refuse(store)
         _simulate(store, clips)
+        put_made(store, rounds, checkpoint_of(last))
+        put_ablation(store, clips, ends_at)
         date_the_rest(store, rounds.opened_at(0), ends_at)
         store.db.execute("UPDATE workspace SET id = ?", [WORKSPACE_ID])
     store.close()

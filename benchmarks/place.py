@@ -16,12 +16,14 @@ VARIABLE = "AL_LOOP_BENCH_DIR"
 
 
 @contextmanager
-def work_folder(name: str) -> Iterator[Path]:
+def work_folder(name: str, quick: bool = False) -> Iterator[Path]:
     """An absolute path, for no other run while this one lasts. The folder may not exist yet.
 
-    The lock lies beside it, for the folder may be deleted. Raises AlLoopError where another run
-    has it.
+    The lock lies beside it, for the folder may be deleted. quick: whether it is a try, which has a
+    folder of its own and leaves alone what a full run of hours has there. Raises AlLoopError where
+    another run has it.
     """
+    name = f"{name}-quick" if quick else name
     place = Path(os.environ.get(VARIABLE, ROOT / ".bench")).resolve()
     place.mkdir(parents=True, exist_ok=True)
     folder, lock = place / name, FileLock(place / f"{name}.lock", blocking=False)

@@ -207,7 +207,7 @@ def test_a_killed_comparison_goes_on(tmp_path: Path, killed_in: tuple[str, str])
     with pytest.raises(KeyboardInterrupt):
         retrain(store, student)
     (scratch,) = tmp_path.iterdir()
-    assert not (scratch / "acquired-weights").exists()
+    assert not (scratch / "arms-acquired-weights").exists()
     student.killed_in = ("", "")
     found = retrain(store, student)
     # the finished arm is kept, and so is what was trained

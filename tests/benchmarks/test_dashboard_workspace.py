@@ -50,6 +50,18 @@ def test_it_is_a_loop_that_was_at_work_for_weeks(made: Path) -> None:
         assert len(trained["log"]["loss"]) == trained["steps"]
         assert len(reader.leaks(SIZE.rounds - 1, 2)) > 1
         assert [bool(row["finished_at"]) for row in reader.simulations()] == [False, True]
+        made_by = {row["kind"]: row["made_by"] for row in reader.makers_of_sources()}
+        assert {kind: made_by[kind] in reader.licences() for kind in made_by} == {
+            "forced_alignment": True,
+            "synthetic": True,
+        }
+        (ablation,) = reader.ablations()
+        variants = {len(row["variant"]) for row in reader.ablation_results(ablation["name"])}
+        assert variants == {1, 2, 3, 4, 5}
+        runs = reader.pseudo_label_runs()
+        assert [row["round"] for row in runs] == list(range(1, SIZE.rounds))
+        kept = [row["report"]["volume"]["texts"] for row in runs]
+        assert kept[-1] == sum(row["utterances"] for row in reader.makers_of_pseudo_labels()) > 0
     kinds = dict(store.db.execute("SELECT kind, count(*) FROM tasks GROUP BY kind").fetchall())
     assert kinds.keys() == set(TASK_KINDS)
     settled = Counter(row[0] for row in store.db.execute("SELECT settled FROM labels"))

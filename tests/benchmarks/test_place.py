@@ -22,3 +22,9 @@ def test_a_folder_is_absolute_and_for_one_run_at_a_time(
             assert other != folder
     with work_folder("training") as again:
         assert again == folder
+
+
+def test_a_try_works_beside_a_full_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    with work_folder("pseudo") as full, work_folder("pseudo", quick=True) as quick:
+        assert (full, quick) == (tmp_path / "pseudo", tmp_path / "pseudo-quick")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from al_loop.commands import (
+    ablate,
     align,
     annotators,
     backup,
@@ -27,7 +28,9 @@ from al_loop.commands import (
     evalset,
     importing,
     labelstudio,
+    pseudo,
     report,
+    synthesise,
     transfer,
     ui,
 )
@@ -550,7 +553,10 @@ for command in (
     importing.ingest,
     importing.importing,
     align.align,
+    synthesise.synthesise,
     ctc.ctc,
+    pseudo.pseudo_label,
+    ablate.ablate,
     labelstudio.labelstudio,
     annotators.annotators,
     report.report,

@@ -10,9 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from al_loop.records import TRANSLATED_BY
 from storage.annotator_queries import AnnotatorQueries
 from storage.cost_queries import CostQueries
 from storage.overview_queries import OverviewQueries
+from storage.provenance_queries import ProvenanceQueries
 from storage.selection_queries import SelectionQueries
 from storage.source_queries import SourceQueries
 from storage.sql import COMPARED_WITH, IN_USE, QUERY, USABLE, WAITED_FOR
@@ -61,6 +63,7 @@ class Reader(
     CostQueries,
     OverviewQueries,
     SourceQueries,
+    ProvenanceQueries,
     TrainingQueries,
 ):
     """All questions to one workspace's database. Raises WorkspaceError where there is none yet."""
@@ -178,6 +181,24 @@ class Reader(
             "m.target_share, m.realised_share, m.most_repeats FROM mixtures m "
             "JOIN rounds r ON r.manifest_id = m.manifest_id WHERE r.number = ? ORDER BY m.source",
             [round_number],
+        )
+
+    def makers_of_round(self, round_number: int) -> list[dict[str, Any]]:
+        """The models that spoke, cut or translated what a round trained on.
+
+        Rows of `maker`, `examples` and `licence`, which is None where none is on record.
+        """
+        return self._all(
+            "WITH learned AS (SELECT u.made_by, u.text_origin FROM manifest_examples e "
+            "JOIN rounds r ON r.manifest_id = e.manifest_id "
+            "JOIN utterances u ON u.id = e.utterance_id WHERE r.number = ?), "
+            "named AS (SELECT made_by AS maker FROM learned UNION ALL "
+            "SELECT substr(text_origin, instr(text_origin, ?) + length(?)) FROM learned "
+            "WHERE instr(text_origin, ?)) "
+            "SELECT maker, count(*) AS examples, licence FROM named "
+            "LEFT JOIN makers ON makers.name = maker "
+            "WHERE maker IS NOT NULL GROUP BY maker ORDER BY maker",
+            [round_number, *[TRANSLATED_BY] * 3],
         )
 
     def transcripts(self) -> list[dict[str, Any]]:

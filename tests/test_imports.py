@@ -34,7 +34,7 @@ ROOMS = {
     "al_loop.showing numpy",
     "al_loop.asking_plan": "al_loop.metrics al_loop.text numpy",
     "al_loop.showing": "al_loop.asking_plan al_loop.listening al_loop.ports numpy",
-    "al_loop.evalset": "al_loop.groups al_loop.ports al_loop.text numpy",
+    "al_loop.evalset": "al_loop.groups al_loop.leakage al_loop.ports al_loop.text numpy",
     "al_loop.rover": "",
     "al_loop.overview": "al_loop.alarms al_loop.closing al_loop.hours al_loop.paired "
     "al_loop.verdict",
@@ -52,18 +52,36 @@ ROOMS = {
     "al_loop.rescoring": "al_loop.acquisition al_loop.config al_loop.listening al_loop.ports numpy",
     "al_loop.round": "al_loop.acquisition al_loop.asking al_loop.closing al_loop.config "
     "al_loop.ports al_loop.manifest al_loop.mixture al_loop.evaluation al_loop.evidence "
-    "al_loop.leakage al_loop.listening al_loop.promotion al_loop.rescoring numpy",
-    "al_loop.acquisition": "al_loop.acquisition al_loop.config al_loop.metrics al_loop.text jiwer "
-    "numpy scipy sklearn threadpoolctl",
+    "al_loop.leakage al_loop.listening al_loop.promotion al_loop.pseudo_labels "
+    "al_loop.pseudo_lines al_loop.rescoring numpy",
+    "al_loop.pseudo_labels": "al_loop.audio al_loop.config al_loop.leakage al_loop.listening "
+    "al_loop.ports al_loop.pseudo al_loop.pseudo_choice al_loop.pseudo_rating "
+    "al_loop.pseudo_readings al_loop.text numpy",
+    "al_loop.pseudo_rating": "al_loop.metrics al_loop.pseudo al_loop.pseudo_readings al_loop.text",
+    "al_loop.pseudo_choice": "al_loop.pseudo al_loop.pseudo_readings al_loop.text",
+    "al_loop.pseudo_readings": "al_loop.config al_loop.listening al_loop.ports al_loop.text",
+    "al_loop.pseudo_lines": "",
+    "al_loop.acquisition": "al_loop.acquisition al_loop.config al_loop.metrics al_loop.text numpy "
+    "scipy sklearn threadpoolctl",
+    "al_loop.pseudo": "al_loop.pseudo al_loop.agreement al_loop.metrics al_loop.rover al_loop.text "
+    "jiwer kenlm numpy scipy sklearn",
     "al_loop.evidence": "al_loop.evidence_lines al_loop.evidence_sums al_loop.metrics "
     "al_loop.stopping al_loop.text numpy",
     "al_loop.evidence_sums": "numpy",
     "al_loop.evidence_lines": "",
     "al_loop.stopping": "al_loop.learning_curve numpy",
     "al_loop.learning_curve": "numpy",
+    "al_loop.trial": "al_loop.config al_loop.ports",
     "al_loop.arms": "al_loop.arms_plan al_loop.config al_loop.evaluation al_loop.metrics "
-    "al_loop.mixture al_loop.ports numpy",
-    "al_loop.arms_plan": "al_loop.config al_loop.leakage al_loop.manifest al_loop.ports numpy",
+    "al_loop.mixture al_loop.ports al_loop.trial numpy",
+    "al_loop.arms_plan": "al_loop.config al_loop.leakage al_loop.manifest al_loop.ports "
+    "al_loop.trial numpy",
+    "al_loop.ablate": "al_loop.ablate_plan al_loop.ablation_table al_loop.config "
+    "al_loop.evaluation al_loop.leakage al_loop.listening al_loop.metrics al_loop.ports "
+    "al_loop.simulation al_loop.trial numpy",
+    "al_loop.ablate_plan": "al_loop.config al_loop.leakage al_loop.manifest al_loop.mixture "
+    "al_loop.ports al_loop.simulation al_loop.trial numpy",
+    "al_loop.ablation_table": "al_loop.metrics al_loop.paired al_loop.simulation numpy",
     "al_loop.simulate": "al_loop.simulation al_loop.config",
     "al_loop.simulation": "al_loop.simulation al_loop.acquisition al_loop.config al_loop.metrics "
     "al_loop.text altair numpy scipy tomli_w",
@@ -79,22 +97,26 @@ ROOMS = {
     "al_loop.audio": "av numpy soxr",
     "al_loop.alignment": "al_loop.alignment numpy",
     "al_loop.sources": "al_loop.sources al_loop.alignment al_loop.audio al_loop.groups "
-    "al_loop.languages al_loop.silence al_loop.text av numpy soxr datasets faster_whisper fsspec "
-    "huggingface_hub lhotse pypdf uroman",
+    "al_loop.languages al_loop.leakage al_loop.licences al_loop.silence al_loop.text av datasets "
+    "espeakng_loader faster_whisper filelock fsspec huggingface_hub lhotse numpy pypdf scipy soxr "
+    "torch transformers uroman yaml",
     "al_loop.whisper": "al_loop.whisper al_loop.alignment al_loop.audio al_loop.config "
-    "al_loop.text numpy safetensors soxr torch transformers "
+    "al_loop.languages al_loop.text numpy safetensors soxr torch transformers "
     "huggingface_hub accelerate peft ctranslate2 tokenizers faster_whisper",
-    "al_loop.engine": "",
+    "al_loop.engine": "al_loop.engine ray",
     "al_loop.report": "al_loop.closing al_loop.evidence_lines",
-    "al_loop.model_card": "al_loop.report",
-    "al_loop.demo": "al_loop.demo al_loop.metrics al_loop.report numpy espeakng_loader",
+    "al_loop.model_card": "al_loop.licences al_loop.report",
+    "al_loop.licences": "",
+    "al_loop.demo": "al_loop.demo al_loop.metrics al_loop.report al_loop.sources.espeak numpy",
     "al_loop.wiring": "al_loop labeling storage filelock",
     "al_loop.cli": "al_loop labeling storage ui click filelock numpy tqdm",
     "al_loop.__main__": "al_loop.cli",
     "labeling": "labeling al_loop.agreement al_loop.metrics al_loop.rover al_loop.text httpx "
     "filelock platformdirs label_studio_sdk jiwer numpy boto3 botocore",
     "storage": "storage al_loop.groups numpy sqlite_utils",
-    "ui": "ui al_loop.alarms al_loop.annotators al_loop.audio al_loop.config al_loop.confusions "
+    "ui": "ui al_loop.ablation_table al_loop.alarms al_loop.annotators al_loop.audio "
+    "al_loop.licences "
+    "al_loop.config al_loop.confusions "
     "al_loop.hours al_loop.metrics al_loop.overview al_loop.paired al_loop.report al_loop.text "
     "al_loop.simulation al_loop.verdict storage.queries storage.workspace PIL altair numpy pandas "
     "starlette streamlit vl_convert",

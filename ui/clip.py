@@ -19,7 +19,8 @@ from ui.addresses import address
 from ui.batch import CLIP_LETTERS, asked_about, error_rate, gate_name
 from ui.differences import show_differences, show_legend
 from ui.elements import as_code, show_table, show_text
-from ui.provenance import show_answers
+from ui.makers import worded
+from ui.provenance import clock, show_answers
 from ui.sound import show_sound
 from ui.view import View
 
@@ -185,11 +186,12 @@ def provenance(view: View, clip: dict[str, Any]) -> str:
         say("round.spoken", language=clip["language"], seconds=f"{clip['duration_s']:.1f}"),
     ]
     if clip["start_s"] is not None:
-        told.insert(1, say("round.from_there", seconds=f"{clip['start_s']:.1f}"))
+        told.insert(1, say("round.from_there", at=clock(clip["start_s"])))
     if clip["text_origin"] is not None:
         told.append(say("round.text_from", origin=clip["text_origin"]))
     if clip["made_by"] is not None:
-        told.append(say("round.made_by", model=clip["made_by"]))
+        model = worded(say, clip["made_by"], view.ask(Reader.licences))
+        told.append(say("round.made_by", model=model))
     if clip["speaker"] is not None:
         told.append(say("round.spoken_by", speaker=clip["speaker"]))
     if clip["asked_in"] is not None:

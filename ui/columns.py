@@ -227,6 +227,22 @@ KINDS: Mapping[str, Callable[..., Any]] = {
     "deletions": WHOLE,
     "insertions": WHOLE,
     "foreign_share": PERCENT,
+    # what models made
+    "maker": TEXT,
+    "licence": TEXT,
+    "non_commercial": YES_OR_NO,
+    "confidence": PERCENT,
+    "threshold": THOUSANDTHS,
+    "kept": WHOLE,
+    "kept_share": PERCENT,
+    "precision": PERCENT,
+    "precision_low": PERCENT,
+    "precision_high": PERCENT,
+    "run": WHOLE,
+    "made_at": TIME,
+    "recogniser": TEXT,
+    # what each source brings
+    "step": TEXT,
 }
 
 

@@ -1,5 +1,8 @@
 """Where a label comes from: its utterance, every answer behind it, and where it was used.
 
+An utterance that nobody labelled has a text too: the one that it came with, or the one that
+recognisers agree on.
+
 The table of answers is the round's view's too.
 """
 
@@ -10,16 +13,19 @@ from typing import Any
 
 import streamlit as st
 
+from al_loop.records import TRANSLATED_BY
 from storage.queries import Reader
-from ui.batch import asked_about, gate_name
+from ui.addresses import address
+from ui.batch import CLIP_LETTERS, asked_about, gate_name
 from ui.elements import as_code, show_missing, show_table, show_text
 from ui.language import Say
+from ui.makers import makers_of, worded
 from ui.names import naming
 from ui.view import View
 
 LONGEST_BEGINNING = 64
 """Characters of an utterance's id."""
-ORIGINS = ("source", "kind", "language", "split", "speaker", "origin", "start_s", "text_origin")
+ORIGINS = ("source", "kind", "language", "split", "speaker", "origin")
 ANSWER_COLUMNS = (
     "annotation",
     "annotator",
@@ -71,6 +77,18 @@ def show_label(view: View) -> None:
 
 
 def show_newest(view: View) -> None:
+    show_newest_labels(view)
+    say = view.say
+    examples = view.ask(Reader.examples_of_sources)
+    if not examples:
+        return
+    st.caption(say("data.examples"))
+    rows = [row | {"source_kind": row["kind"], "maker": row["made_by"]} for row in examples]
+    columns = ["utterance_id", "source", "source_kind", "text", "maker"]
+    show_table(view, rows, columns, say("data.examples"))
+
+
+def show_newest_labels(view: View) -> None:
     say = view.say
     newest = view.ask(Reader.newest_labels)
     if not newest:
@@ -78,25 +96,29 @@ def show_newest(view: View) -> None:
         return
     st.caption(say("data.newest_labels"))
     columns = ["utterance_id", "source", "text", "verdict", "settled_at"]
-    worded = [
+    rows = [
         row | {"verdict": row["verdict"] and say(f"round.answer_{row['verdict']}")}
         for row in newest
     ]
-    show_table(view, worded, columns, say("data.newest_labels"))
+    show_table(view, rows, columns, say("data.newest_labels"))
 
 
 def show_provenance(view: View, utterance_id: str) -> None:
     say = view.say
     utterance = view.ask(Reader.utterance, utterance_id)
     facts = view.ask(Reader.whereabouts, utterance_id)
-    show_verdict(view, utterance)
+    guess = view.ask(Reader.pseudo_label, utterance_id)
+    show_verdict(view, utterance, guess)
     st.subheader(say("data.utterance"), anchor=False)
     show_text(utterance_id)
-    worded = utterance | {"split": say(f"round.split_{utterance['split']}")}
-    known = [(name, worded[name]) for name in ORIGINS if worded[name] is not None]
+    hear = say("data.hear_it")
+    st.markdown(f"[{hear}]({address(view, 'round', clip=utterance_id[:CLIP_LETTERS])})")
+    shown = utterance | {"split": say(f"round.split_{utterance['split']}")}
+    known = [(name, shown[name]) for name in ORIGINS if shown[name] is not None]
     rows = [{"fact": say(f"data.fact_{name}"), "value": str(value)} for name, value in known]
     draws = [row["evaluation_set"] for row in facts["draws"]]
     rows += [
+        *origin_facts(view, utterance),
         {"fact": say("columns.duration_s"), "value": f"{utterance['duration_s']:.1f}"},
         *batch_facts(view, utterance),
         *({"fact": say("data.fact_draw"), "value": name} for name in draws),
@@ -105,6 +127,8 @@ def show_provenance(view: View, utterance_id: str) -> None:
     if utterance["text"]:
         st.caption(say("data.own_text"))
         show_text(utterance["text"])
+    if guess:
+        show_guess(view, guess, bool(utterance["settled"]))
     show_answers(view, utterance_id)
     tasks = [
         row | {"task_kind": task_kind(say, row["kind"]), "task_reason": row["reason"]}
@@ -157,11 +181,30 @@ def task_kind(say: Say, kind: str | None) -> str | None:
     return say(f"round.task_{kind}") if kind else None
 
 
-def show_verdict(view: View, label: Mapping[str, Any]) -> None:
-    """The label, and in one sentence how far it is to be believed."""
+def show_guess(view: View, guess: Mapping[str, Any], is_labelled: bool) -> None:
+    """The text that recognisers agree on. guess: as `Reader.pseudo_label` has it."""
+    say, licences = view.say, view.ask(Reader.licences)
+    st.subheader(say("data.pseudo_label"), anchor=False)
+    show_text(guess["text"])
+    st.caption(say("data.pseudo_confidence", confidence=guess["confidence"]))
+    if is_labelled:
+        st.caption(say("data.pseudo_gives_way"))
+    rows = [
+        {"maker": name, "licence": licence or say("data.licence_unknown")}
+        for name, licence in makers_of(guess["made_by"], licences)
+    ]
+    show_table(view, rows, ["maker", "licence"], say("data.pseudo_makers"))
+
+
+def show_verdict(view: View, label: Mapping[str, Any], guess: Mapping[str, Any]) -> None:
+    """The label, and in one sentence how far it is to be believed.
+
+    label: as `Reader.utterance` has it. guess: as `Reader.pseudo_label` has it, or empty.
+    """
     say = view.say
     if not label["settled"]:
-        st.info(say("data.not_labelled"))
+        instead = "pseudo" if guess else "own_text" if label["text"] else "nothing"
+        st.info(say(f"data.not_labelled_{instead}"))
         return
     st.markdown(
         say(
@@ -180,15 +223,43 @@ def show_verdict(view: View, label: Mapping[str, Any]) -> None:
         show_text("\n".join(label["flags"]))
 
 
+def origin_facts(view: View, clip: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Where in its recording it lies, where its text is from, and what made it."""
+    say, rows = view.say, []
+    if clip["start_s"] is not None:
+        place = say(
+            "data.from_to",
+            begins=clock(clip["start_s"]),
+            ends=clock(clip["start_s"] + clip["duration_s"]),
+        )
+        rows.append({"fact": say("data.fact_place"), "value": place})
+    if clip["text_origin"] is not None or clip["text"]:
+        origin = clip["text_origin"] or say("data.same_origin")
+        rows.append({"fact": say("data.fact_text_origin"), "value": origin})
+    _, _, translator = (clip["text_origin"] or "").partition(TRANSLATED_BY)
+    for fact, name in (("made_by", clip["made_by"]), ("translated_by", translator)):
+        if name:
+            value = worded(say, name, view.ask(Reader.licences))
+            rows.append({"fact": say(f"data.fact_{fact}"), "value": value})
+    return rows
+
+
+def clock(seconds: float) -> str:
+    """Where in a recording: minutes and seconds, such as 12:03.4, and hours where there are."""
+    tenths = round(seconds * 10)
+    minutes, rest = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    shown = f"{minutes:02d}:{rest / 10:04.1f}"
+    return f"{hours}:{shown}" if hours else shown
+
+
 def batch_facts(view: View, clip: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Which round chose it and as what, what gate holds it, and what made it."""
+    """Which round chose it and as what, and what gate holds it."""
     say, rows = view.say, []
     if clip["asked_in"] is not None:
         rows.append({"fact": say("data.fact_batch"), "value": asked_about(say, clip)})
     if clip["gate"]:
         rows.append({"fact": say("data.fact_gate"), "value": gate_name(say, clip["gate"])})
-    if clip["made_by"]:
-        rows.append({"fact": say("data.fact_made_by"), "value": clip["made_by"]})
     return rows
 
 

@@ -53,6 +53,11 @@ VIEWS = ("overview", "learning", "round", "data", "annotators", "training", "com
 SMALL = Size(4000, 6, 300)
 PATHS = {view: view for view in VIEWS} | {"overview": ""}
 """The first view has no name in its address."""
+LOOKED_AT = PATHS | {
+    "data, pseudo-labels": "data?part=pseudo",
+    "compare, sources": "compare?compare=sources",
+}
+"""Views, and parts of views that nobody sees at first."""
 ASKED_FOR_A_PATH = re.compile(r"/\w+/_stcore/(health|host-config) - .* 404 ")
 HIGHEST = 2600
 """Pixels of a picture for the documentation."""
@@ -354,9 +359,9 @@ def test_a_view_is_opened_with_the_keyboard_alone(browser: Chrome, generated_url
     until(lambda: title(browser) == Say("en")("learning.page"), "the next view")
 
 
-@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("view", LOOKED_AT)
 def test_charts_and_inputs_have_names(browser: Chrome, generated_url: str, view: str) -> None:
-    look(browser, f"{generated_url}/{PATHS[view]}")
+    look(browser, f"{generated_url}/{LOOKED_AT[view]}")
     for row in found(browser, '[data-testid="stMain"] input, [data-testid="stMain"] button'):
         if row.is_displayed():
             assert row.accessible_name, row.get_attribute("outerHTML")
@@ -376,7 +381,7 @@ return inside.some(row => row.getAttribute('aria-label') || row.getAttribute('al
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("view", LOOKED_AT)
 def test_what_is_written_can_be_read(
     browser: Chrome, generated_url: str, view: str, scheme: str
 ) -> None:
@@ -384,7 +389,7 @@ def test_what_is_written_can_be_read(
     features = [{"name": "prefers-color-scheme", "value": scheme}]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
     try:
-        look(browser, f"{generated_url}/{PATHS[view]}")
+        look(browser, f"{generated_url}/{LOOKED_AT[view]}")
         painted = browser.execute_script(
             "return getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
         )
@@ -432,6 +437,7 @@ def hostile(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             db.execute(f"UPDATE promotions SET reason = ? {part}", [text])
             db.execute(f"UPDATE refusals SET detail = ? {part}", [text])
             db.execute(f"UPDATE leaks SET text = ? {part}", [text])
+            db.execute(f"UPDATE pseudo_labels SET text = ?, made_by = ? {part}", [text, text])
         # hypotheses have no rowid
         texts = list(HOSTILE.values())
         marks = [
@@ -460,7 +466,7 @@ def test_hostile_texts_stay_texts(browser: Chrome, hostile: Path) -> None:
         addresses = [f"{url}/{path}" for path in PATHS.values()]
         addresses += [f"{url}/round?round=3&section=mistakes", f"{url}/round?section=held_back"]
         addresses += [f"{url}/round?round=3&clip={clip[:12]}" for clip in clips]
-        addresses += [f"{url}/data?part={part}" for part in ("clips", "left_out")]
+        addresses += [f"{url}/data?part={part}" for part in ("clips", "left_out", "pseudo")]
         addresses += [f"{url}/data?label={clip[:12]}" for clip in clips]
         for where in addresses:
             look(browser, where)  # an alert would make this raise

@@ -66,7 +66,7 @@ def said(page: Any) -> str:
 
 
 def test_nothing_was_taken_in(open_view: OpenView, workspace: Workspace, store: Store) -> None:
-    for part in ("sources", "clips", "left_out", "label"):
+    for part in ("sources", "clips", "left_out", "pseudo", "label"):
         page = open_view("data", workspace.root, part=part)
         assert page.info or page.success
         assert not page.dataframe
@@ -269,8 +269,9 @@ def test_what_else_is_known_of_an_utterance(
     found = facts.set_index("fact")["value"].to_dict()
     assert found["Held back by the gate"].startswith("no speech (")
     assert found["Drawn for the evaluation set"] == "phone"
-    assert found["Made by the model"] == "tts-1"
-    assert found["Begins there at, s"] == "2.5"
+    assert found["Made by the model"] == "tts-1 (licence: unknown)"
+    assert found["Place in that recording (min:s)"] == "00:02.5 to 01:03.5"
+    assert found["Text taken from"] == "the same place as the clip"
     assert found["Taken from"] == "clips.csv:1"
     chosen = tables(open_view("data", workspace.root, label="1-0"))[0].set_index("fact")["value"]
     assert (

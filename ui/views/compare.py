@@ -1,4 +1,7 @@
-"""Two rounds, or two simulations, side by side: which hears better, how sure that is, and where."""
+"""Two rounds, or two simulations, side by side: which hears better, how sure that is, and where.
+
+And what each source brings.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import pandas as pd
 import streamlit as st
 
 from storage.queries import Reader
+from ui.ablations import show_ablations
 from ui.addresses import address, choose_named, choose_section
 from ui.charts.compare import curves_chart, rates_chart
 from ui.clip import Version, choose_clip, show_clip, show_clips
@@ -30,11 +34,11 @@ def show(view: View) -> None:
     parts = {
         "rounds": view.say("compare.section_rounds"),
         "simulations": view.say("compare.section_simulations"),
+        "sources": view.say("compare.section_ablation"),
     }
-    if choose_section(view.say("compare.sections"), parts, "compare") == "rounds":
-        show_rounds(view)
-    else:
-        show_simulations(view)
+    chosen = choose_section(view.say("compare.sections"), parts, "compare")
+    shows = {"rounds": show_rounds, "simulations": show_simulations, "sources": show_ablations}
+    shows[chosen](view)
 
 
 def show_rounds(view: View) -> None:

@@ -14,7 +14,9 @@ from ui.addresses import choose_section
 from ui.charts.sources import durations_chart, growth_chart, shares_chart, speakers_chart
 from ui.elements import as_code, choose, show_chart, show_missing, show_table
 from ui.language import Say
+from ui.makers import show_makers
 from ui.provenance import show_label
+from ui.pseudo_labels import show_pseudo_labels
 from ui.view import View
 
 BIN_S, LAST_S = 1.0, 30.0
@@ -42,6 +44,7 @@ def show(view: View) -> None:
         "sources": show_sources,
         "clips": show_clips,
         "left_out": show_left_out,
+        "pseudo": show_pseudo_labels,
         "label": show_label,
     }
     if "label" in st.query_params and "part" not in st.query_params:
@@ -69,6 +72,7 @@ def show_sources(view: View) -> None:
     frame["split"] = frame["split"].map(split_names(say))
     columns = [*SOURCE_COLUMNS, "split", "utterances", "hours"]
     show_table(view, frame, columns, say("data.all_sources"))
+    show_makers(view)
 
 
 def show_mixture(view: View, number: int) -> None:

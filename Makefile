@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := demo
 
-.PHONY: setup demo test unit lint docs bench bench-train bench-selection bench-acquisition bench-catalogue bench-labelstudio bench-dashboard bench-alignment bench-pseudo bench-ablation ui clean
+.PHONY: setup demo test unit lint docs bench bench-train bench-selection bench-acquisition bench-catalogue bench-labelstudio bench-dashboard bench-alignment bench-pseudo bench-ablation bench-scale ui clean
 
 setup: $(STAMP)
 
@@ -73,6 +73,9 @@ bench-pseudo: setup
 
 bench-ablation: setup
 	$(BIN)/python -m benchmarks.ablation
+
+bench-scale: setup
+	$(BIN)/python -m benchmarks.scale
 
 ui: setup
 	$(BIN)/al-loop --workspace $(DEMO) ui

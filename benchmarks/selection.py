@@ -14,7 +14,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from benchmarks.scored import (
     SEED,
     SPEAKERS,
     TRAINED,
+    Row,
     ask,
     open_rounds,
     scored,
@@ -99,25 +100,37 @@ def targets(found: dict[str, Any]) -> list[Target]:
 # -- the workspace -----------------------------------------------------------------------------
 
 
-def generate(folder: Path, count: int) -> None:
-    """A workspace with `count` scored utterances in its pool, and a round open at `select`."""
+def generated(count: int) -> Iterator[list[Row]]:
+    """A pool of `count` utterances, with those that were learned or asked about before them.
+
+    In blocks, and the same every time.
+    """
+    rng = np.random.default_rng(SEED)
+    voices = rng.standard_normal((SPEAKERS, DIMENSION), dtype=np.float32)
+    total = ANSWERED + TRAINED + count
+    for start in range(0, total, BLOCK):
+        yield list(scored(start, min(start + BLOCK, total), voices, rng))
+
+
+def generate(folder: Path, count: int, is_scored: bool = True) -> None:
+    """A workspace with `count` utterances in its pool, and a round open at `select`.
+
+    is_scored: whether they have profiles and hypotheses, as all else has.
+    """
     folder.mkdir(parents=True)
     (folder / CONFIG_NAME).write_text("", encoding="utf-8")
     settings = Settings()
     encoder, language = settings.embedding.encoder, settings.model.language
-    rng = np.random.default_rng(SEED)
-    voices = rng.standard_normal((SPEAKERS, DIMENSION), dtype=np.float32)
-    total = ANSWERED + TRAINED + count
     store = Store(Workspace.open(folder))
     store.db.execute("PRAGMA cache_size = -2000000")
     with store.transaction():  # one, or nearly every page would be written with every block
         open_rounds(store, language)
-        for start in range(0, total, BLOCK):
-            rows = list(scored(start, min(start + BLOCK, total), voices, rng))
+        for number, rows in enumerate(generated(count)):
             store.add([row.utterance for row in rows], [])
-            store.add_profiles(encoder, [row.profile for row in rows])
-            store.add_hypotheses(CHECKPOINT, [row.hypothesis for row in rows if row.hypothesis])
-            if start == 0:
+            known = rows if is_scored else rows[: ANSWERED + TRAINED] if number == 0 else []
+            store.add_profiles(encoder, [row.profile for row in known])
+            store.add_hypotheses(CHECKPOINT, [row.hypothesis for row in known if row.hypothesis])
+            if number == 0:
                 ask(store, rows[:ANSWERED])
     store.close()
 

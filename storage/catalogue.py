@@ -66,6 +66,10 @@ class Catalogue(Database):
         ).fetchall()
         return Utterance(*rows[0]) if rows else None
 
+    def clip_names(self) -> list[str]:
+        """Every clip, as the path in the workspace that it has or would have."""
+        return [row[0] for row in self.db.execute("SELECT audio FROM utterances ORDER BY id")]
+
     def add(self, utterances: Sequence[Utterance], refusals: Sequence[Refusal]) -> set[str]:
         """Take in one block of ingested rows. An utterance that is known is overwritten.
 
@@ -85,6 +89,10 @@ class Catalogue(Database):
             self.db.conn.executemany(
                 PUT_UTTERANCE,
                 (UTTERANCE_VALUES(row) for row in utterances if row.id not in learned),
+            )
+            self.db.execute(  # its file is there again
+                "DELETE FROM unhearable WHERE utterance_id IN (SELECT value FROM json_each(?))",
+                [json.dumps([row.id for row in utterances])],
             )
             self._refuse(refusals)
         return learned
@@ -137,7 +145,8 @@ class Catalogue(Database):
         """Utterances that may be chosen: in the pool, in no batch yet, not labelled."""
         return self._utterances(
             "WHERE split = 'pool' AND id NOT IN (SELECT utterance_id FROM query_batches) "
-            "AND id NOT IN (SELECT utterance_id FROM labels)"
+            "AND id NOT IN (SELECT utterance_id FROM labels) "
+            "AND id NOT IN (SELECT utterance_id FROM unhearable)"
         )
 
     def utterances(self, utterance_ids: Iterable[str]) -> list[Utterance]:

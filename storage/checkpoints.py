@@ -15,14 +15,18 @@ from pathlib import Path
 
 from al_loop.errors import WorkspaceError
 from al_loop.records import Checkpoint, Evaluation, SilenceEvaluation
-from storage.database import Database, now
+from storage.database import now
+from storage.hypotheses import Hypotheses
 from storage.workspace import UNFINISHED, whole_folder
 
 SCRATCH = ".training"
 
 
-class Checkpoints(Database):
-    """The checkpoints with their sidecars and error rates, and the folders that hold weights."""
+class Checkpoints(Hypotheses):
+    """The checkpoints with their sidecars and error rates, and the folders that hold weights.
+
+    Made over the hypotheses, whose unfinished files go when those of checkpoints do.
+    """
 
     def checkpoint(self, checkpoint_id: str) -> Checkpoint | None:
         rows = self.db.execute(
@@ -134,8 +138,9 @@ class Checkpoints(Database):
         return target
 
     def _delete_leftovers(self, but: Path | None = None) -> None:
-        """Delete what trainings saved, and checkpoints half written: under the workspace's lock,
-        nobody is writing any."""
+        """Delete what trainings saved, checkpoints half written, and files of hypotheses that no
+        row names: under the workspace's lock, nobody is writing any."""
+        self.delete_unnamed_parts()
         for folder in self.workspace.checkpoints.iterdir():
             if folder.suffix in (SCRATCH, UNFINISHED) and folder != but:
                 shutil.rmtree(folder, ignore_errors=True)

@@ -49,14 +49,22 @@ def _finite(value: Any) -> Any:
 
 
 class Database:
-    """One open workspace. Migrates its database when it is made."""
+    """One open workspace. Migrates its database when it is made.
 
-    def __init__(self, workspace: Workspace) -> None:
+    log_ahead: whether the database has a write-ahead log, which processes of one machine share.
+    Where machines mount the folder one after another it must not: then it has a rollback journal.
+    """
+
+    def __init__(self, workspace: Workspace, log_ahead: bool = True) -> None:
         self.workspace = workspace
         workspace.create_folders()
         self.db = sqlite_utils.Database(str(workspace.database))
         self.db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-        self.db.enable_wal()
+        if log_ahead:
+            self.db.enable_wal()
+        else:
+            self.db.disable_wal()
+        self.db.execute("PRAGMA synchronous = FULL")
         self.db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         self.db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         self.db.execute("PRAGMA foreign_keys = ON")
@@ -73,22 +81,32 @@ class Database:
         self.db.close()
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, waits: bool = True) -> Iterator[None]:
         """All or nothing; inside another one, part of it.
 
         The write lock is taken at once. A transaction that reads first and writes later would fail
         when another process wrote in between, and no timeout helps against that.
+
+        waits: for the disk. One that does not is as safe from a killed process as any; a machine
+        that loses its power may lose the last of these, and nothing before the last one that waits.
+        For small blocks of what can be had again: waiting takes longer than writing them.
         """
         if self.db.conn.in_transaction:
             yield
             return
-        self.db.execute("BEGIN IMMEDIATE")
+        if not waits:
+            self.db.execute("PRAGMA synchronous = NORMAL")
         try:
-            yield
-            self.db.commit()
-        except BaseException:
-            self.db.rollback()
-            raise
+            self.db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self.db.commit()
+            except BaseException:
+                self.db.rollback()
+                raise
+        finally:
+            if not waits:
+                self.db.execute("PRAGMA synchronous = FULL")
 
     @property
     def workspace_id(self) -> str:

@@ -15,12 +15,17 @@ from al_loop.errors import WorkspaceError
 from al_loop.groups import By, reached
 from al_loop.records import IN_HOUSE, PSEUDO_LABEL, STANDARD_SILENCE, PlannedTask, Source
 from storage.database import now
+from storage.hypotheses import Hypotheses
 from storage.sql import OPEN
 from storage.tasks import Tasks
 
 
-class Evalsets(Tasks):
-    """The sets that are drawn. Made over the tasks, by which they are labelled."""
+class Evalsets(Tasks, Hypotheses):
+    """The sets that are drawn.
+
+    Made over the tasks, by which they are labelled, and the hypotheses: those of what leaves the
+    pool are rows from then on.
+    """
 
     def drawable(self, language: str) -> list[tuple[str, float, str | None, str, str]]:
         """Id, seconds, speaker, origin and use of every utterance of the pool and of the training
@@ -72,6 +77,7 @@ class Evalsets(Tasks):
                     f"{len(leaving) - changed} of {len(leaving)} clips have left the pool "
                     "meanwhile; draw again"
                 )
+            self.keep_as_rows(leaving)
             self.put_source(Source(name, "in_house", language))
             self._put_all(
                 "evaluation_draws",

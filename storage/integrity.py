@@ -1,6 +1,7 @@
 """What may be wrong with a workspace's database itself, for `doctor`. Reads only.
 
-Tables: workspace, utterances, promotions, checkpoints, and the record of migrations.
+Tables: workspace, utterances, hypothesis_parts, promotions, checkpoints, and the record of
+migrations.
 """
 
 from __future__ import annotations
@@ -26,9 +27,22 @@ class Integrity(Connection):
     """Raises WorkspaceError where there is no database yet, or where it cannot be read."""
 
     def damage(self) -> list[str]:
-        """What SQLite finds wrong with the file, a few lines of it; reads all of it."""
+        """What SQLite finds wrong with the file, a few lines of it; reads all of it.
+
+        And what is wrong with the files of hypotheses that stand for a part of its rows.
+        """
         rows = self._all(f"PRAGMA quick_check({MOST_DAMAGES})")
-        return [str(value) for row in rows for value in row.values() if value != "ok"]
+        found = [str(value) for row in rows for value in row.values() if value != "ok"]
+        return found or self._damaged_parts()[:MOST_DAMAGES]
+
+    def _damaged_parts(self) -> list[str]:
+        parts = self._all("SELECT file, hypotheses FROM hypothesis_parts ORDER BY number")
+        if not parts:
+            return []
+        from storage.parts import damage
+
+        checked = (damage(self.hypotheses / row["file"], row["hypotheses"]) for row in parts)
+        return [line for line in checked if line is not None]
 
     def migrations(self) -> tuple[list[str], list[str]]:
         """The steps of the schema that wait to be taken, and those that this version lacks."""

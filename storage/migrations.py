@@ -58,6 +58,12 @@ CREATE TABLE refusals (
     refused_at TEXT NOT NULL,
     PRIMARY KEY (origin, reason)
 ) STRICT;
+CREATE TABLE unhearable (            -- clips of the pool that no worker could work on
+    utterance_id TEXT PRIMARY KEY REFERENCES utterances(id),
+    reason TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    refused_at TEXT NOT NULL
+) STRICT;
 CREATE TABLE checkpoints (
     id TEXT PRIMARY KEY,             -- hash of all that made it
     path TEXT NOT NULL,
@@ -100,6 +106,17 @@ CREATE TABLE stage_runs (
     retry_at TEXT,                   -- not before then, unless somebody asks
     PRIMARY KEY (round, stage)
 ) STRICT;
+CREATE TABLE progress (              -- work in hand; a process that was killed leaves its row
+    process TEXT PRIMARY KEY,        -- its id, and where it is
+    round INTEGER,                   -- NULL: a command's
+    stage TEXT,                      -- or the command
+    what TEXT NOT NULL,              -- was done to the clips: `heard`
+    done INTEGER NOT NULL,
+    total INTEGER NOT NULL,
+    workers INTEGER NOT NULL,
+    started_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL
+) STRICT;
 CREATE TABLE hypotheses (            -- a checkpoint's lie together, by utterance
     checkpoint_id TEXT NOT NULL REFERENCES checkpoints(id),
     utterance_id TEXT NOT NULL REFERENCES utterances(id),
@@ -117,10 +134,22 @@ CREATE TABLE hypotheses (            -- a checkpoint's lie together, by utteranc
     text TEXT NOT NULL,
     PRIMARY KEY (checkpoint_id, utterance_id)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE hypothesis_parts (      -- files of them, in place of a checkpoint's rows of the pool
+    number INTEGER PRIMARY KEY,      -- where two hold an utterance, the higher one counts
+    checkpoint_id TEXT NOT NULL REFERENCES checkpoints(id),
+    file TEXT NOT NULL UNIQUE,       -- under hypotheses/: Parquet, sorted by utterance
+    hypotheses INTEGER NOT NULL      -- how many it holds
+) STRICT;
 CREATE TABLE encoders (              -- each has a file of embeddings
     name TEXT PRIMARY KEY,
     dimension INTEGER NOT NULL,
     file TEXT NOT NULL UNIQUE        -- under embeddings/: rows of little-endian float16
+) STRICT;
+CREATE TABLE embedding_tail (        -- the last rows of an encoder's file, until they are in it
+    encoder TEXT NOT NULL REFERENCES encoders(name),
+    start INTEGER NOT NULL,          -- the first of these rows
+    embeddings BLOB NOT NULL,
+    PRIMARY KEY (encoder, start)
 ) STRICT;
 CREATE TABLE profiles (              -- an encoder's lie together, by utterance
     encoder TEXT NOT NULL REFERENCES encoders(name),

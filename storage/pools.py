@@ -1,7 +1,7 @@
 """The pool as columns of numbers: a million utterances, and no object for any of them.
 
-Reads of the tables utterances, profiles, hypotheses, query_batches and labels. Knows not how a
-query batch is chosen from what it gives.
+Reads of the tables utterances, unhearable, profiles, query_batches and labels, and what was heard
+from wherever it lies. Knows not how a query batch is chosen from what it gives.
 """
 
 from __future__ import annotations
@@ -13,12 +13,11 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from al_loop.records import ScoredPool
-from storage.hypotheses import HYPOTHESIS_STATISTICS
+from storage.hypotheses import OF_THE_HYPOTHESIS, Hypotheses
 from storage.profiles import PROFILE_STATISTICS, Profiles
 
 CHUNK = 20_000
 """Rows that are Python objects at a time."""
-OF_THE_HYPOTHESIS = ("token_count", *HYPOTHESIS_STATISTICS, "word_count", "character_count")
 STATISTICS = (*PROFILE_STATISTICS, *OF_THE_HYPOTHESIS)
 TYPES: tuple[DTypeLike, ...] = (
     "S64",
@@ -26,26 +25,29 @@ TYPES: tuple[DTypeLike, ...] = (
     np.int32,
     np.int32,
     np.int64,
-    *(np.float32 for _ in STATISTICS),
+    *(np.float32 for _ in PROFILE_STATISTICS),
 )
-"""Of ids, durations, sources, speakers, embedding rows, and the statistics."""
+"""Of ids, durations, sources, speakers, embedding rows, and the profiles' statistics."""
 IN_THE_POOL = (
     "+u.split = 'pool' AND u.id NOT IN (SELECT utterance_id FROM query_batches) "
-    "AND u.id NOT IN (SELECT utterance_id FROM labels)"
+    "AND u.id NOT IN (SELECT utterance_id FROM labels) "
+    "AND u.id NOT IN (SELECT utterance_id FROM unhearable)"
 )
 """The plus keeps SQLite from sorting: it goes through the ids in order instead, as it does through
-the profiles and hypotheses that it joins."""
+the profiles that it joins."""
 
 
-class Pools(Profiles):
-    """The pool's numbers. Made over the profiles, whose embeddings it points to."""
+class Pools(Profiles, Hypotheses):
+    """The pool's numbers. Made over the profiles, whose embeddings it points to, and the
+    hypotheses."""
 
     def has_pool(self) -> bool:
         """Whether any utterance may be chosen; fast, however large the pool is."""
         (found,) = self._row(
             "SELECT EXISTS (SELECT 1 FROM utterances u WHERE u.split = 'pool' "
             "AND u.id NOT IN (SELECT utterance_id FROM query_batches) "
-            "AND u.id NOT IN (SELECT utterance_id FROM labels))"
+            "AND u.id NOT IN (SELECT utterance_id FROM labels) "
+            "AND u.id NOT IN (SELECT utterance_id FROM unhearable))"
         )
         return bool(found)
 
@@ -56,14 +58,12 @@ class Pools(Profiles):
         and speakers count up in the order of the ids.
         """
         measured = [f"p.{name}" for name in PROFILE_STATISTICS]
-        measured += [f"h.{name}" for name in OF_THE_HYPOTHESIS]
         cursor = self.db.execute(
             "SELECT u.id, u.duration_s, u.source, u.speaker, coalesce(p.embedding_row, -1), "
             f"{', '.join(measured)} FROM utterances u "
             "LEFT JOIN profiles p ON p.encoder = ? AND p.utterance_id = u.id "
-            "LEFT JOIN hypotheses h ON h.checkpoint_id = ? AND h.utterance_id = u.id "
             f"WHERE {IN_THE_POOL} ORDER BY u.id",
-            [encoder, checkpoint_id],
+            [encoder],
         )
         sources: dict[str | None, int] = {}
         speakers: dict[str | None, int] = {None: -1}
@@ -76,6 +76,9 @@ class Pools(Profiles):
             )
         columns = [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
         ids, duration_s, source, speaker, embedding_rows, *statistics = columns
+        of_hypotheses = [np.full(len(ids), np.nan, np.float32) for _ in OF_THE_HYPOTHESIS]
+        self.take_heard(checkpoint_id, ids, np.ones(len(ids), bool), of_hypotheses)
+        statistics += of_hypotheses
         return ScoredPool(
             ids,
             duration_s,

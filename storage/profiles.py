@@ -1,12 +1,13 @@
 """What each utterance sounds like: its profile, measured once under each encoder.
 
-Tables: encoders, profiles. Embeddings lie beside the database, in one flat file an encoder: rows
-of D little-endian float16 and nothing else, so that a million of them are mapped, not read. Knows
-no encoder but by its name.
+Tables: encoders, embedding_tail, profiles. Embeddings lie beside the database, in one flat file an
+encoder: rows of D little-endian float16 and nothing else, so that a million of them are mapped, not
+read. Knows no encoder but by its name.
 
-The database decides which rows of a file count. Rows are appended and on the disk before those of
-the database that name them are committed; what a killed process appended without committing, the
-next one overwrites.
+The database decides which rows of a file count. It takes them first, in the transaction that names
+them: waiting for a file with every small block would take longer than all else. They move to the
+file together, before anybody reads it; what a killed process wrote there without committing, the
+next one overwrites with the same.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +28,11 @@ from al_loop.records import Profile, Utterance
 from storage.catalogue import Catalogue
 
 PROFILE_STATISTICS = ("loudness_dbfs", "clipped_share", "speech_share", "other_language_prob")
+STATISTICS = attrgetter(*PROFILE_STATISTICS)
 EMBEDDING_TYPE = np.dtype("<f2")
 LARGEST = float(np.finfo(np.float16).max)
+TAIL_ROWS = 20_000
+"""That the database takes before they move to the file."""
 
 
 class Profiles(Catalogue):
@@ -42,7 +47,8 @@ class Profiles(Catalogue):
         Among them are those that are labelled already: others may be duplicates of them.
         """
         return self._utterances(
-            "WHERE split IN ('pool', 'train') AND NOT EXISTS "
+            "WHERE split IN ('pool', 'train') AND id NOT IN (SELECT utterance_id FROM unhearable) "
+            "AND NOT EXISTS "
             "(SELECT 1 FROM profiles p WHERE p.encoder = ? AND p.utterance_id = u.id)",
             [encoder],
         )
@@ -62,22 +68,30 @@ class Profiles(Catalogue):
         placed = np.isfinite(block).all(axis=1)
         block = block[placed]
         places = np.where(placed, np.cumsum(placed) - 1, -1).tolist()
-        with self.transaction():
+        with self.transaction(waits=False):
             start, dimension, path = self._file(encoder)
             if start == 0:
                 dimension, path = block.shape[1], self.workspace.embeddings / _file_name(encoder)
                 self._put_all(
                     "encoders", ("name", "dimension", "file"), [(encoder, dimension, path.name)]
                 )
+                # what is left of profiles that somebody deleted
+                self.db.execute("DELETE FROM embedding_tail WHERE encoder = ?", [encoder])
+                path.touch()  # a backup looks for it
             if dimension != block.shape[1]:
                 raise WorkspaceError(
                     f"embeddings of {encoder} have {block.shape[1]} values, but those measured "
                     f"earlier have {dimension}: this is another model under the same name; put the "
                     f"earlier one back, or {self._start_over(encoder)}"
                 )
-            self._check_length(encoder, path, start * dimension)
+            in_file = self._in_file(encoder, start)
+            self._check_length(encoder, path, in_file * dimension)
             if len(block):
-                _write_rows(path, start, block)
+                self._put_all(
+                    "embedding_tail",
+                    ("encoder", "start", "embeddings"),
+                    [(encoder, start, block.tobytes())],
+                )
             self._put_all(
                 "profiles",
                 (
@@ -91,13 +105,15 @@ class Profiles(Catalogue):
                     (
                         encoder,
                         row.utterance_id,
-                        *(float(getattr(row, name)) for name in PROFILE_STATISTICS),
+                        *map(float, STATISTICS(row)),
                         row.other_language,
                         start + place if place >= 0 else None,
                     )
                     for place, row in zip(places, profiles, strict=True)
                 ),
             )
+        if start + len(block) - in_file >= TAIL_ROWS:
+            self._move_tail(encoder)
         return [row.utterance_id for place, row in zip(places, profiles, strict=True) if place < 0]
 
     def profiles(self, encoder: str, utterance_ids: Iterable[str]) -> dict[str, Profile]:
@@ -136,6 +152,7 @@ class Profiles(Catalogue):
 
         Raises WorkspaceError when the file holds less than the database says.
         """
+        self._move_tail(encoder)
         count, dimension, path = self._file(encoder)
         if count == 0:
             return np.empty((0, 0), EMBEDDING_TYPE)
@@ -161,6 +178,7 @@ class Profiles(Catalogue):
 
         Read, not mapped: each row would drag its neighbours into memory.
         """
+        self._move_tail(encoder)
         count, dimension, path = self._file(encoder)
         found = np.full((len(rows), dimension), np.nan, EMBEDDING_TYPE)
         if count:
@@ -181,6 +199,26 @@ class Profiles(Catalogue):
             [encoder],
         )
         return count or 0, dimension or 0, self.workspace.embeddings / (name or "")
+
+    def _in_file(self, encoder: str, count: int) -> int:
+        """How many of all `count` rows are in the file."""
+        sql = "SELECT coalesce(min(start), ?) FROM embedding_tail WHERE encoder = ?"
+        return int(self._row(sql, [count, encoder])[0])
+
+    def _move_tail(self, encoder: str) -> None:
+        """Have all rows of the encoder in its file, and on the disk."""
+        count, dimension, path = self._file(encoder)
+        if count == 0 or self._in_file(encoder, count) == count:
+            return
+        with self.transaction():
+            in_file = self._in_file(encoder, self._file(encoder)[0])
+            self._check_length(encoder, path, in_file * dimension)
+            tail = self.db.execute(
+                "SELECT start, embeddings FROM embedding_tail WHERE encoder = ? ORDER BY start",
+                [encoder],
+            )
+            _write(path, ((row * dimension * EMBEDDING_TYPE.itemsize, data) for row, data in tail))
+            self.db.execute("DELETE FROM embedding_tail WHERE encoder = ?", [encoder])
 
     def _check_length(self, encoder: str, path: Path, values: int) -> None:
         held = path.stat().st_size if path.is_file() else 0
@@ -221,17 +259,16 @@ def _file_name(encoder: str) -> str:
     return f"{readable}-{hashlib.sha256(encoder.encode()).hexdigest()[:8]}.f16"
 
 
-def _write_rows(path: Path, start: int, block: np.ndarray) -> None:
-    """Write rows from `start` on, and have them on the disk before this returns."""
-    new = not path.exists()
-    with path.open("wb" if new else "r+b") as file:
-        file.seek(start * block.shape[1] * EMBEDDING_TYPE.itemsize)
-        file.write(block.tobytes())
+def _write(path: Path, blocks: Iterable[tuple[int, bytes]]) -> None:
+    """Write bytes, each from its offset on, and have them on the disk before this returns."""
+    with path.open("r+b" if path.exists() else "wb") as file:
+        for offset, data in blocks:
+            file.seek(offset)
+            file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    if new:
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # or its name may be lost where its rows are not
-        finally:
-            os.close(folder)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # or its name may be lost where its rows are not
+    finally:
+        os.close(folder)

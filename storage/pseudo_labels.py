@@ -7,15 +7,19 @@ manifests, and of learned_examples. Knows not how such a text is found, or when 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from al_loop.records import JUNK, PSEUDO_LABEL, Example, PseudoLabel, Utterance
-from storage.catalogue import UTTERANCE_COLUMNS, Catalogue
+from storage.catalogue import Catalogue
 from storage.database import as_json, now
+from storage.hypotheses import CHUNK, Hypotheses
 from storage.sql import OPEN, USABLE
+from storage.unhearable import HEARABLE
 
 FOLDER = "pseudo_labels"
 """Of the workspace; it keeps what recognisers read, and may be deleted."""
@@ -27,7 +31,7 @@ UNLEARNED = (
 FREE = (
     "u.split = 'pool' AND u.id NOT IN (SELECT utterance_id FROM labels) "
     "AND u.id NOT IN (SELECT utterance_id FROM annotations WHERE deleted_at IS NULL) "
-    f"AND u.id NOT IN (SELECT t.utterance_id FROM tasks t WHERE {OPEN})"
+    f"AND u.id NOT IN (SELECT t.utterance_id FROM tasks t WHERE {OPEN}) AND {HEARABLE}"
 )
 """Of annotators: no answer is there, settled or not, and none is waited for."""
 PASSED = (
@@ -44,7 +48,7 @@ FRESH_JUNK = (
 """A verdict since the last manifest: that what is there can get no text."""
 
 
-class PseudoLabels(Catalogue):
+class PseudoLabels(Catalogue, Hypotheses):
     """The texts as they were made last, a report of each time, and what they are made from."""
 
     def pseudo_label_folder(self) -> Path:
@@ -109,9 +113,13 @@ class PseudoLabels(Catalogue):
         )
         return [PseudoLabel(*row) for row in rows]
 
-    def audio_path(self, utterance: Utterance) -> Path:
-        """Where its file should lie."""
-        return self.workspace.root / utterance.audio
+    read_clip: Callable[[str], np.ndarray] | None = None
+    """What workers read a clip with, by its name; whoever connects the loop sets it."""
+
+    def samples(self, utterance: Utterance) -> np.ndarray:
+        """The clip's samples (N,) float32 at 16 kHz. Raises AudioError as for a worker."""
+        assert self.read_clip is not None
+        return self.read_clip(utterance.audio)
 
     def calibration(self, language: str, most: int) -> list[Utterance]:
         """Clips whose words are known and that no recogniser has learned; their text is the truth.
@@ -139,12 +147,17 @@ class PseudoLabels(Catalogue):
         such a text. What the checkpoint has heard comes first; of the rest the first ones by id,
         which is a hash.
         """
-        columns = ", ".join(f"u.{name}" for name in UTTERANCE_COLUMNS.split(", "))
-        rows = self.db.execute(
-            f"SELECT {columns} FROM utterances u WHERE u.language = ? "
-            f"AND {FREE} AND {PASSED} AND NOT {BELIEVED} "
-            "ORDER BY u.id NOT IN (SELECT utterance_id FROM hypotheses WHERE checkpoint_id = ?), "
-            "u.id LIMIT ?",
-            [language, checkpoint_id, most],
+        cursor = self.db.execute(
+            "SELECT u.id FROM utterances u WHERE u.language = ? "
+            f"AND {FREE} AND {PASSED} AND NOT {BELIEVED} ORDER BY u.id",
+            [language],
         )
-        return sorted((Utterance(*row) for row in rows), key=lambda row: row.id)
+        known = self.all_heard(checkpoint_id)
+        heard: list[str] = []
+        unheard: list[str] = []
+        while len(heard) < most and (rows := cursor.fetchmany(CHUNK)):
+            names = [row[0] for row in rows]
+            for name, is_heard in zip(names, np.isin(np.array(names, "S64"), known), strict=True):
+                (heard if is_heard else unheard).append(name)
+            del unheard[most:]  # they come first by id
+        return self.utterances([*heard, *unheard][:most])

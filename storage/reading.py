@@ -23,6 +23,7 @@ class Connection:
     def __init__(self, workspace: Workspace, *, any_thread: bool = False) -> None:
         """any_thread: whoever opens it sees to it that one thread at a time uses it."""
         self.path: Path = workspace.database
+        self.hypotheses: Path = workspace.hypotheses
         if not self.path.is_file():
             raise WorkspaceError(
                 f"{workspace.root} holds no data yet: `al-loop ingest` brings audio in"

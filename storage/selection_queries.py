@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from storage.reading import Connection
+from storage.part_queries import PartQueries
 from storage.sql import QUERY, SAID
 
 HELD_BACK = "utterance_id NOT IN (SELECT utterance_id FROM query_batches)"
@@ -17,7 +17,7 @@ SHOWN = 200
 """Gated clips that come at once."""
 
 
-class SelectionQueries(Connection):
+class SelectionQueries(PartQueries):
     """What was chosen, what was held back, and what came of it."""
 
     def selections(self) -> list[dict[str, Any]]:
@@ -78,9 +78,9 @@ class SelectionQueries(Connection):
         None where the gate spared the decoding. released: 1 once no gate may hold it, which the
         next selection heeds.
         """
-        return self._all(
+        found = self._all(
             "SELECT g.utterance_id, u.source, u.duration_s, u.audio, g.round, g.gate, g.value, "
-            'g.limit_value AS "limit", h.text AS hypothesis, '
+            'g.limit_value AS "limit", h.text AS hypothesis, r.checkpoint_id, '
             "g.utterance_id IN (SELECT utterance_id FROM releases) AS released "
             f"FROM (SELECT * FROM gated WHERE {HELD_BACK} AND (?1 IS NULL OR gate = ?1) "
             "ORDER BY utterance_id LIMIT ?2) g "
@@ -89,6 +89,10 @@ class SelectionQueries(Connection):
             "AND h.utterance_id = g.utterance_id ORDER BY g.utterance_id",
             [gate, limit],
         )
+        self._fill_hypotheses(found)
+        for row in found:
+            del row["checkpoint_id"]
+        return found
 
     def simulations(self) -> list[dict[str, Any]]:
         """One row a simulation, oldest first; `finished_at` is None of one that may go on."""

@@ -11,15 +11,19 @@ from dataclasses import asdict
 
 from al_loop.errors import WorkspaceError
 from al_loop.records import Gated, Selection
-from storage.database import Database, as_json, now
+from storage.database import as_json, now
+from storage.hypotheses import Hypotheses
 from storage.selection_queries import HELD_BACK
 
 SHOWN = 3
 """Ids that a message names."""
 
 
-class Selections(Database):
-    """The query batches as they were chosen, and the gates' reasons."""
+class Selections(Hypotheses):
+    """The query batches as they were chosen, and the gates' reasons.
+
+    Made over the hypotheses: those of what is chosen are rows from then on.
+    """
 
     def put_selection(self, round_number: int, selection: Selection) -> None:
         """Keep a round's batch, how it was chosen, and what was held back.
@@ -32,6 +36,7 @@ class Selections(Database):
             self.db.table("query_batches").insert_all(
                 {"round": round_number, **asdict(choice)} for choice in selection.choices
             )
+            self.keep_as_rows(row.utterance_id for row in selection.choices)
             self._put_all(
                 "selections", ("round", "facts"), [(round_number, as_json(selection.facts))]
             )
@@ -58,6 +63,7 @@ class Selections(Database):
                 {"round": round_number, **asdict(choice), "rank": start + place, "top_up": 1}
                 for place, choice in enumerate(selection.choices)
             )
+            self.keep_as_rows(chosen)
             self._put_gated(
                 round_number, [row for row in selection.gated if row.utterance_id in chosen]
             )
@@ -101,7 +107,8 @@ class Selections(Database):
     def release(self, name: str, reason: str) -> str:
         """Have no gate hold back the utterance with this id, or the only one whose id begins so.
 
-        Its whole id comes back. Raises WorkspaceError where `name` fits none or several.
+        One that no worker could work on is tried again. Its whole id comes back. Raises
+        WorkspaceError where `name` fits none or several.
         """
         rows = self.db.execute(
             "SELECT id FROM utterances WHERE id >= ? AND id < ? ORDER BY id LIMIT ?",
@@ -118,6 +125,7 @@ class Selections(Database):
             self.db.table("releases").insert(
                 {"utterance_id": found[0], "reason": reason, "released_at": now()}
             )
+            self.db.execute("DELETE FROM unhearable WHERE utterance_id = ?", [found[0]])
         return found[0]
 
     def released(self) -> set[str]:

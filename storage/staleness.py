@@ -1,20 +1,19 @@
 """When each clip of the pool was heard last, and what of: for a pool that is scored in parts.
 
-Reads of the tables hypotheses, rounds, utterances and profiles. Knows not what is heard next.
+Reads of the tables rounds, utterances and profiles, and what was heard from wherever it lies. Knows
+not what is heard next.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 
 from al_loop.records import Utterance
 from storage.catalogue import Catalogue
-from storage.pools import CHUNK, OF_THE_HYPOTHESIS
+from storage.hypotheses import OF_THE_HYPOTHESIS, Hypotheses
 
 
-class Staleness(Catalogue):
+class Staleness(Catalogue, Hypotheses):
     """What earlier checkpoints heard, as columns of numbers: a million rows, and no object each."""
 
     def last_heard(self, ids: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -33,33 +32,10 @@ class Staleness(Catalogue):
         for checkpoint_id, number in newest_first:
             if not (rounds < 0).any():
                 break
-            self._take_heard(checkpoint_id, number, ids, rounds, found)
+            free = rounds < 0
+            self.take_heard(checkpoint_id, ids, free, list(found.values()))
+            rounds[~free & (rounds < 0)] = number
         return rounds, found
-
-    def _take_heard(
-        self,
-        checkpoint_id: str,
-        number: int,
-        ids: np.ndarray,
-        rounds: np.ndarray,
-        found: dict[str, np.ndarray],
-    ) -> None:
-        """Fill in what the checkpoint heard, where nothing is yet."""
-        cursor = self.db.execute(
-            f"SELECT utterance_id, {', '.join(OF_THE_HYPOTHESIS)} FROM hypotheses "
-            "WHERE checkpoint_id = ?",
-            [checkpoint_id],
-        )
-        while rows := cursor.fetchmany(CHUNK):
-            names: tuple[Any, ...]
-            names, *numbers = zip(*rows, strict=True)
-            wanted = np.array(names, "S64")
-            places = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
-            missing = (ids[places] == wanted) & (rounds[places] < 0)
-            places = places[missing]
-            rounds[places] = number
-            for column, values in zip(found.values(), numbers, strict=True):
-                column[places] = np.array(values, np.float32)[missing]
 
     def unprofiled_beyond_pool(self, encoder: str) -> list[Utterance]:
         """What has no profile, and clips of the pool may be duplicates of.
@@ -68,7 +44,8 @@ class Staleness(Catalogue):
         """
         return self._utterances(
             "WHERE (split = 'train' OR split = 'pool' AND id IN (SELECT utterance_id FROM "
-            "query_batches UNION SELECT utterance_id FROM labels)) AND NOT EXISTS "
+            "query_batches UNION SELECT utterance_id FROM labels)) "
+            "AND id NOT IN (SELECT utterance_id FROM unhearable) AND NOT EXISTS "
             "(SELECT 1 FROM profiles p WHERE p.encoder = ? AND p.utterance_id = u.id)",
             [encoder],
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from storage.reading import Connection
+from storage.part_queries import PartQueries
 from storage.sql import COMPARED_WITH, IN_USE, SAID
 
 WEIGHED = (
@@ -20,7 +20,7 @@ WEIGHED = (
 of two with one id it is that which says what the label says, and of such the newest."""
 
 
-class TranscriptQueries(Connection):
+class TranscriptQueries(PartQueries):
     """What checkpoints heard, and what annotators made of it."""
 
     def utterance(self, utterance_id: str) -> dict[str, Any]:
@@ -53,13 +53,19 @@ class TranscriptQueries(Connection):
 
         made_in: the round that made the checkpoint, None of the base.
         """
-        return self._all(
-            "SELECT c.id AS checkpoint_id, replace(c.path, 'checkpoints/', '') AS checkpoint, "
-            "r.number AS made_in, h.text AS hypothesis FROM checkpoints c "
-            "JOIN hypotheses h ON h.checkpoint_id = c.id AND h.utterance_id = ? "
-            "LEFT JOIN rounds r ON r.candidate_id = c.id ORDER BY c.rowid",
-            [utterance_id],
+        found = self._all(
+            "SELECT c.id AS checkpoint_id, ? AS utterance_id, "
+            "replace(c.path, 'checkpoints/', '') AS checkpoint, r.number AS made_in, "
+            "h.text AS hypothesis FROM checkpoints c "
+            "LEFT JOIN hypotheses h ON h.checkpoint_id = c.id AND h.utterance_id = ? "
+            "LEFT JOIN rounds r ON r.candidate_id = c.id WHERE h.text IS NOT NULL "
+            "OR c.id IN (SELECT checkpoint_id FROM hypothesis_parts) ORDER BY c.rowid",
+            [utterance_id, utterance_id],
         )
+        self._fill_hypotheses(found)
+        for row in found:
+            del row["utterance_id"]
+        return [row for row in found if row["hypothesis"] is not None]
 
     def answers_about(self, utterance_id: str) -> list[dict[str, Any]]:
         """Every annotation of a clip, in the order of time; those that were withdrawn too.

@@ -47,6 +47,10 @@ class Workspace:
         return self.root / "embeddings"
 
     @property
+    def hypotheses(self) -> Path:
+        return self.root / "hypotheses"
+
+    @property
     def checkpoints(self) -> Path:
         return self.root / "checkpoints"
 

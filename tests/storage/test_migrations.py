@@ -17,15 +17,19 @@ COLUMNS = {
     "utterances": "id sample_hash audio duration_s source language split text speaker origin "
     "start_s text_origin made_by",
     "refusals": "origin reason detail refused_at",
+    "unhearable": "utterance_id reason detail refused_at",
     "checkpoints": "id path parent sidecar created_at pruned_at",
     "rounds": "number seed stage checkpoint_id candidate_id compared_with manifest_id promoted "
     "decision opened_at pushed_at recorded_at",
     "promotions": "id checkpoint_id round promoted_by reason promoted_at",
     "stage_runs": "round stage settings started_at starts finished_at failures error retry_at",
+    "progress": "process round stage what done total workers started_at updated_at",
     "hypotheses": "checkpoint_id utterance_id token_count mean_log_prob mean_token_entropy "
     "top_token_entropy tsallis_entropy renyi_entropy mean_margin no_speech_prob compression_ratio "
     "word_count character_count text",
+    "hypothesis_parts": "number checkpoint_id file hypotheses",
     "encoders": "name dimension file",
+    "embedding_tail": "encoder start embeddings",
     "profiles": "encoder utterance_id loudness_dbfs clipped_share speech_share other_language "
     "other_language_prob embedding_row",
     "query_batches": "utterance_id round rank acquisition_score arm top_up",
@@ -66,12 +70,16 @@ KEYS = {
     "sources": "name",
     "utterances": "id",
     "refusals": "origin reason",
+    "unhearable": "utterance_id",
     "checkpoints": "id",
     "rounds": "number",
     "promotions": "id",
     "stage_runs": "round stage",
+    "progress": "process",
     "hypotheses": "checkpoint_id utterance_id",
+    "hypothesis_parts": "number",
     "encoders": "name",
+    "embedding_tail": "encoder start",
     "profiles": "encoder utterance_id",
     "query_batches": "utterance_id",
     "tasks": "utterance_id round copy",

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import signal
 import sqlite3
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +15,7 @@ import pytest
 
 from al_loop.errors import WorkspaceError
 from al_loop.records import Label, Profile
+from storage import profiles
 from storage.store import Store
 
 from .rows import ids, profile, selection, utterance
@@ -80,7 +84,7 @@ def test_what_was_not_committed_is_overwritten(filled: Store) -> None:
     filled.add_profiles("whisper", [profile("a", 1.0, 2.0)])
     with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
         filled.add_profiles("whisper", [profile("b", 8.0, 8.0), profile("stranger", 9.0, 9.0)])
-    assert embedding_file(filled).stat().st_size == 3 * 4
+    embedding_file(filled).write_bytes(bytes(3 * 4))  # as one that was killed on its way leaves it
     filled.add_profiles("whisper", [profile("b", 3.0, 4.0)])
     assert filled.embeddings("whisper").tolist() == [[1, 2], [3, 4]]
 
@@ -95,6 +99,7 @@ def test_a_first_block_that_was_not_committed_is_overwritten_too(filled: Store) 
 def test_a_file_that_lacks_rows_is_named_and_can_be_measured_again(filled: Store) -> None:
     filled.add_profiles("my 'own'", [profile("a", 1.0, 2.0), profile("b", 3.0, 4.0)])
     path = embedding_file(filled)
+    assert len(filled.embeddings("my 'own'")) == 2
     path.write_bytes(path.read_bytes()[:6])
     for ask in (
         lambda: filled.embeddings("my 'own'"),
@@ -113,8 +118,60 @@ def test_a_file_that_lacks_rows_is_named_and_can_be_measured_again(filled: Store
     assert filled.embeddings("my 'own'").tolist() == [[1, 2, 3]]
 
 
+def test_embeddings_move_to_the_file_many_at_a_time(
+    filled: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(profiles, "TAIL_ROWS", 3)
+    sizes = []
+    for number, name in enumerate("abcab"):
+        filled.add_profiles("whisper", [profile(name, number, -number)])
+        sizes.append(embedding_file(filled).stat().st_size)
+    assert sizes == [0, 0, 12, 12, 12]
+    assert filled.embeddings("whisper").tolist() == [[number, -number] for number in range(5)]
+    assert embedding_file(filled).stat().st_size == 20
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from storage import profiles
+from storage.store import Store
+from storage.workspace import Workspace
+from tests.storage.rows import profile
+
+kill = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+store = Store(Workspace.open(Path(sys.argv[1])))
+store.add_profiles("whisper", [profile("a", 1.0, 2.0)])
+store.embeddings("whisper")
+store.add_profiles("whisper", [profile("b", 3.0, 4.0)])
+store.add_profiles("whisper", [profile("c", 5.0, 6.0)])
+if sys.argv[2] == "before they are in the file":
+    kill()
+if sys.argv[2] == "before they are on the disk":
+    os.fsync = kill
+store.db.conn.set_trace_callback(lambda sql: sql.startswith("COMMIT") and kill())
+store.embeddings("whisper")
+"""
+
+
+@pytest.mark.parametrize(
+    "step",
+    ["before they are in the file", "before they are on the disk", "before it is committed"],
+)
+def test_killed_on_the_way_to_the_file_no_embedding_is_lost(filled: Store, step: str) -> None:
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-c", KILLED, str(filled.workspace.root), step]
+    done = subprocess.run(command, check=False, cwd=root)
+    assert done.returncode == -signal.SIGKILL
+    assert filled.db.table("embedding_tail").count == 2
+    filled.add_profiles("whisper", [profile("a", 7.0, 8.0)])
+    assert filled.embeddings("whisper").tolist() == [[1, 2], [3, 4], [5, 6], [7, 8]]
+    assert filled.db.table("embedding_tail").count == 0
+
+
 def test_a_deleted_file_is_named(filled: Store) -> None:
     filled.add_profiles("whisper", [profile("a")])
+    assert len(filled.embeddings("whisper")) == 1
     embedding_file(filled).unlink()
     with pytest.raises(WorkspaceError, match="0 bytes"):
         filled.known_embeddings("whisper")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from al_loop.records import Checkpoint, Label
-from storage import staleness
-from storage.pools import OF_THE_HYPOTHESIS
+from storage import hypotheses
+from storage.hypotheses import OF_THE_HYPOTHESIS
 from storage.store import Store
 
 from .rows import hypothesis, ids, profile, selection, utterance
@@ -38,7 +38,7 @@ def last_heard(store: Store, names: str = "abc") -> tuple[list[int], dict[str, l
 def test_the_newest_round_that_began_with_a_checkpoint_says_how_old_its_hypotheses_are(
     rounds: Store, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(staleness, "CHUNK", chunk)
+    monkeypatch.setattr(hypotheses, "CHUNK", chunk)
     rounds.add([utterance("d")], [])
     for checkpoint_id, names in {"base": "abc", "second": "bc", "first": "c"}.items():
         rounds.add_hypotheses(

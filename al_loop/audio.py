@@ -86,6 +86,43 @@ def sample_hash(samples: np.ndarray) -> str:
     return hashlib.sha256(_to_int16(samples).tobytes()).hexdigest()
 
 
+def stated_sum(path: Path) -> bytes | None:
+    """The MD5 of its samples that a FLAC file states in its header (RFC 9639, 8.2).
+
+    None where it states none, is no FLAC, or cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            header = file.read(42)
+    except OSError:
+        return None
+    stated = header[26:42]
+    return stated if header[:4] == b"fLaC" and any(stated) else None
+
+
+def sum_of(samples: np.ndarray) -> bytes:
+    """The same of samples (T,) that were decoded from a file that `write_flac` wrote."""
+    return hashlib.md5(_to_int16(samples).tobytes(), usedforsecurity=False).digest()
+
+
+def decode_whole(path: Path, with_sum: bool = True) -> np.ndarray:
+    """The samples (N,) float32 of a file at 16 kHz. Raises AudioError, also where it holds none, or
+    others than a FLAC file states by its sum."""
+    samples = decode(path)
+    if not len(samples):
+        raise AudioError("no_samples", "the file decodes to nothing")
+    if with_sum and stated_sum(path) not in (None, sum_of(samples)):
+        raise AudioError("corrupt", "its samples are not those that were written")
+    return samples
+
+
+def is_whole(path: Path) -> bool:
+    try:
+        return len(decode_whole(path)) > 0
+    except AudioError:
+        return False
+
+
 def write_flac(samples: np.ndarray, path: Path) -> None:
     """Write samples (T,) at 16 kHz as 16-bit FLAC: first under a temporary name, then renamed."""
     unfinished = path.with_suffix(".unfinished")

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from al_loop.audio import SAMPLE_RATE
-from al_loop.errors import WorkspaceError
+from al_loop.clips import Clips
+from al_loop.errors import AudioError, WorkspaceError
 from al_loop.records import Example
 
 COLUMNS = ("path", "transcription", "language", "source", "quality")
@@ -22,6 +23,8 @@ COLUMNS = ("path", "transcription", "language", "source", "quality")
 """
 SHARD_BYTES = 500 * 2**20
 """Of audio in one file, as `datasets` has it."""
+BYTES_PER_S = 2 * SAMPLE_RATE
+"""Of audio, at most: FLAC makes it less."""
 ROWS_AT_ONCE = 100
 """In memory, and in one group of a file: what a reader loads to see one row."""
 
@@ -29,22 +32,22 @@ _BREAK = re.compile(r"[\t\r\n]+")
 
 
 def place_audio(
-    examples: Sequence[Example], root: Path, folder: Path, *, copied: bool
+    examples: Sequence[Example], clips: Clips, folder: Path, *, copied: bool
 ) -> dict[str, str]:
     """Where each example's audio is, by utterance id: in `folder`, once copied, or in the
-    workspace at `root`.
+    workspace, or in object storage where that is its place.
 
     Paths are relative to `folder`, or absolute. Raises WorkspaceError where a file is gone.
     """
     places = {}
     for example in examples:
-        source = root / example.audio
-        _size(source)
-        places[example.utterance_id] = example.audio if copied else str(source)
+        places[example.utterance_id] = example.audio if copied else _left(clips, example)
         if copied:
             target = folder / example.audio
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, target)
+            with _read(clips, example):
+                content = clips.read(example.audio)
+            target.write_bytes(content)
     return places
 
 
@@ -76,11 +79,11 @@ def write_tasks(
 
 
 def write_data_set(
-    examples: Sequence[Example], root: Path, folder: Path, title: str, *, copied: bool
+    examples: Sequence[Example], clips: Clips, folder: Path, title: str, *, copied: bool
 ) -> None:
     """Parquet files that `datasets.load_dataset(folder)` loads, and a card that says what they are.
 
-    copied: whether the audio's bytes are in them, or its paths in the workspace at `root`.
+    copied: whether the audio's bytes are in them, or where it is.
     """
     import pyarrow as pa
     from datasets import Audio, Features, Value
@@ -98,24 +101,27 @@ def write_data_set(
         }
     )
     schema = features.arrow_schema
-    sizes = [_size(root / row.audio) if copied else 0 for row in examples]
+    sizes = [row.duration_s * BYTES_PER_S if copied else 0 for row in examples]
     shards = list(_shards(examples, sizes))
     (folder / "data").mkdir()
     for number, rows in enumerate(shards):
         name = f"train-{number:05}-of-{len(shards):05}.parquet"
         with ParquetWriter(folder / "data" / name, schema) as writer:
             for start in range(0, len(rows), ROWS_AT_ONCE):
-                part = [_record(row, root, copied) for row in rows[start : start + ROWS_AT_ONCE]]
+                part = [_record(row, clips, copied) for row in rows[start : start + ROWS_AT_ONCE]]
                 writer.write_table(pa.Table.from_pylist(part, schema))
     (folder / "README.md").write_text(_card(examples, title), encoding="utf-8")
 
 
-def _record(row: Example, root: Path, copied: bool) -> dict[str, Any]:
-    path = root / row.audio
+def _record(row: Example, clips: Clips, copied: bool) -> dict[str, Any]:
+    audio: dict[str, Any]
+    if copied:
+        with _read(clips, row):
+            audio = {"bytes": clips.read(row.audio), "path": Path(row.audio).name}
+    else:
+        audio = {"bytes": None, "path": _left(clips, row)}
     return {
-        "audio": {"bytes": path.read_bytes(), "path": path.name}
-        if copied
-        else {"bytes": None, "path": str(path)},
+        "audio": audio,
         "text": row.text,
         "language": row.language,
         "source": row.source,
@@ -125,14 +131,14 @@ def _record(row: Example, root: Path, copied: bool) -> dict[str, Any]:
     }
 
 
-def _shards(examples: Sequence[Example], sizes: Sequence[int]) -> Iterator[list[Example]]:
-    """The examples in parts of at most SHARD_BYTES, or one example; sizes: in bytes."""
+def _shards(examples: Sequence[Example], sizes: Sequence[float]) -> Iterator[list[Example]]:
+    """The examples in parts of at most SHARD_BYTES, or one example; sizes: in bytes, about."""
     shard: list[Example] = []
-    held = 0
+    held = 0.0
     for row, size in zip(examples, sizes, strict=True):
         if shard and held + size > SHARD_BYTES:
             yield shard
-            shard, held = [], 0
+            shard, held = [], 0.0
         shard.append(row)
         held += size
     yield shard
@@ -171,10 +177,22 @@ clips = clips.cast_column("audio", Audio(decode=False))  # bytes, where torchcod
 """
 
 
-def _size(path: Path) -> int:
+def _left(clips: Clips, row: Example) -> str:
+    """Where the clip is and stays. Raises WorkspaceError where that should be here, and is not."""
+    address = clips.address(row.audio)
+    if address is None:
+        with _read(clips, row):
+            clips.file(row.audio).stat()
+    return address or str(clips.file(row.audio))
+
+
+@contextmanager
+def _read(clips: Clips, row: Example) -> Iterator[None]:
     try:
-        return path.stat().st_size
-    except OSError as exc:
+        yield
+    except (OSError, AudioError) as exc:
+        told = exc.strerror if isinstance(exc, OSError) else exc
         raise WorkspaceError(
-            f"{path} cannot be read ({exc.strerror}); restore it from a backup, or ingest it anew"
+            f"{clips.file(row.audio)} cannot be read ({told}); restore it from a backup, or ingest "
+            "it anew"
         ) from exc

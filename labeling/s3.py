@@ -43,8 +43,9 @@ class Bucket:
     """A bucket, the prefix of our clips' keys in it, and how to get there.
 
     prefix: without slashes at its ends; empty for all of the bucket.
-    endpoint: the server's address; None for Amazon's. is_trusted: Label Studio has that address in
-    its own environment, too.
+    endpoint: the server's address; None for Amazon's. key_id, secret: empty where boto3 finds its
+    own, such as the machine's role; then Label Studio has to, too, for they would run out there.
+    is_trusted: Label Studio has the endpoint in its own environment, too.
     """
 
     name: str
@@ -77,9 +78,9 @@ def is_s3(audio_url: str | None) -> bool:
 
 
 def read_bucket(audio_url: str, endpoint: str | None, environment: Mapping[str, str]) -> Bucket:
-    """The bucket that `s3://name/prefix` names, with the credentials of the environment.
+    """The bucket that `s3://name/prefix` names, with the credentials of the environment if any.
 
-    Raises ConfigError when the address names no bucket, or a credential is missing.
+    Raises ConfigError when the address names no bucket, or half of the credentials is missing.
     """
     name, _, prefix = audio_url.removeprefix(SCHEME).partition("/")
     if not is_s3(audio_url) or not name:
@@ -90,11 +91,8 @@ def read_bucket(audio_url: str, endpoint: str | None, environment: Mapping[str, 
         environment.get(f"AWS_{row}", "").strip()
         for row in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")
     )
-    if not (key_id and secret):
-        raise ConfigError(
-            f"no credentials for {audio_url}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY "
-            "in the environment"
-        )
+    if bool(key_id) != bool(secret):
+        raise _without_credentials(audio_url)
     region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
     return Bucket(
         name,
@@ -103,8 +101,15 @@ def read_bucket(audio_url: str, endpoint: str | None, environment: Mapping[str, 
         region or DEFAULT_REGION,
         key_id,
         secret,
-        session_token or None,
+        (key_id and session_token) or None,
         is_trusted=endpoint is not None and environment.get(TRUSTED, "").strip() == endpoint,
+    )
+
+
+def _without_credentials(address: str) -> ConfigError:
+    return ConfigError(
+        f"no credentials for {address}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the "
+        "environment, both of them, or give this machine a role"
     )
 
 
@@ -193,7 +198,14 @@ def _client(bucket: Bucket) -> Iterator[Any]:
     try:
         import boto3
         from botocore.config import Config
-        from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+        from botocore.exceptions import (
+            BotoCoreError,
+            ClientError,
+            CredentialRetrievalError,
+            NoCredentialsError,
+            ParamValidationError,
+            PartialCredentialsError,
+        )
     except ImportError as exc:
         raise ConfigError(
             f"{bucket} needs boto3, which is not installed: pip install 'al-loop[s3]'"
@@ -210,12 +222,12 @@ def _client(bucket: Bucket) -> Iterator[Any]:
         s3={"payload_signing_enabled": True},  # what arrives is what was sent
     )
     try:
-        yield boto3.client(
+        yield boto3.Session().client(  # boto3's own would keep what credentials it found first
             "s3",
             endpoint_url=bucket.endpoint,
             region_name=bucket.region,
-            aws_access_key_id=bucket.key_id,
-            aws_secret_access_key=bucket.secret,
+            aws_access_key_id=bucket.key_id or None,
+            aws_secret_access_key=bucket.secret or None,
             aws_session_token=bucket.session_token,
             config=config,
         )
@@ -226,6 +238,8 @@ def _client(bucket: Bucket) -> Iterator[Any]:
             f"label_studio.audio_url: {bucket.name!r} is no name of a bucket; expected 3 to 63 "
             "small letters, digits, dots and hyphens"
         ) from exc
+    except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError) as exc:
+        raise _without_credentials(str(bucket)) from exc
     except BotoCoreError as exc:
         raise OracleUnavailable(
             f"no answer from {bucket} at {bucket.server} ({type(exc).__name__}: {exc}); check that "
@@ -241,8 +255,9 @@ def _refusal(bucket: Bucket, answer: Mapping[str, Any]) -> OracleError:
     if status in {408, 429} or status >= 500:
         return OracleUnavailable(f"{said}; it is overloaded or broken: try again later")
     advice = {
-        403: "the credentials in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are unknown there, "
-        "or lack one of the rights s3:ListBucket, s3:GetObject and s3:PutObject",
+        403: "the credentials in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the machine's "
+        "role, are unknown there, or lack one of the rights s3:ListBucket, s3:GetObject and "
+        "s3:PutObject",
         404: "there is no such bucket; make it, or check label_studio.audio_url",
     }
     otherwise = "check label_studio.audio_url, label_studio.s3_endpoint and AWS_REGION"

@@ -1,5 +1,6 @@
-"""What a workspace's backup holds: its settings, its database, its embeddings; on demand the
-weights of its checkpoints, and its audio, which is listed with its sums where it is not held.
+"""What a workspace's backup holds: its settings, its database, its embeddings, its files of
+hypotheses; on demand the weights of its checkpoints, and its audio, which is listed with its sums
+where it is not held.
 
 Nothing has to stand still for it. The database is copied first, as it is at one instant, and every
 file that it names was on the disk before its row was. Left out, for they can be had again or are
@@ -9,12 +10,12 @@ secrets: exports, simulations, logs, saves of a training, tokens.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from al_loop.errors import WorkspaceError
+from al_loop.errors import AudioError, WorkspaceError
 from storage.archive import Entry, Writer
 from storage.workspace import CONFIG_NAME, Workspace
 
@@ -59,15 +60,25 @@ def snapshot(database: Path, target: Path) -> None:
         )
 
 
-def back_up(workspace: Workspace, archive: Writer, *, audio: bool, checkpoints: bool) -> BackedUp:
+def back_up(
+    workspace: Workspace,
+    archive: Writer,
+    *,
+    audio: bool,
+    checkpoints: bool,
+    read_clip: Callable[[str], bytes] | None = None,
+) -> BackedUp:
     """Put a workspace into an archive.
 
-    Raises WorkspaceError when a round deletes a checkpoint while it is read: then call it again.
+    read_clip: reads a clip, where object storage is the clips' place: then they are not listed, and
+    held where `audio` asks for it. Raises WorkspaceError when a round deletes a
+    checkpoint while it is read: then call it again.
     """
     copy = archive.scratch / workspace.database.name
     snapshot(workspace.database, copy)
     with closing(sqlite3.connect(copy)) as db:
         embeddings = _column(db, "SELECT file FROM encoders ORDER BY name")
+        parts = _column(db, "SELECT file FROM hypothesis_parts ORDER BY number")
         clips = _column(db, "SELECT audio FROM utterances ORDER BY id")
         weights = _column(db, "SELECT path FROM checkpoints WHERE pruned_at IS NULL ORDER BY path")
     added = [
@@ -75,16 +86,22 @@ def back_up(workspace: Workspace, archive: Writer, *, audio: bool, checkpoints: 
         archive.add(f"{TOP}/{workspace.database.name}", copy),
     ]
     missing: list[str] = []
-    for name in embeddings:
-        path = workspace.embeddings / name
+    for path in [
+        *(workspace.embeddings / name for name in embeddings),
+        *(workspace.hypotheses / name for name in parts),
+    ]:
         if path.is_file():
             added.append(archive.add(f"{TOP}/{workspace.relative(path)}", path))
         else:
             missing.append(workspace.relative(path))
-    for clip in clips:
+    for clip in clips if audio or read_clip is None else []:
         try:
-            added.append(archive.add(f"{TOP}/{clip}", workspace.root / clip, held=audio))
-        except FileNotFoundError:
+            path = workspace.root / clip
+            if read_clip is not None:  # others may evict the file
+                path = archive.scratch / "clip"
+                path.write_bytes(read_clip(clip))
+            added.append(archive.add(f"{TOP}/{clip}", path, held=audio))
+        except (FileNotFoundError, AudioError):
             missing.append(clip)
     for folder in weights if checkpoints else []:
         try:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import io
 import wave
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import streamlit as st
 
 from al_loop.audio import MAX_DURATION_S, SAMPLE_RATE, decode
-from al_loop.errors import AudioError, WorkspaceError
+from al_loop.clips import Clips, Place, place_of
+from al_loop.errors import AudioError, StorageError, WorkspaceError
 from storage.workspace import Workspace
 from ui.charts.sound import sound_chart
 from ui.elements import show_chart, show_text
@@ -27,9 +29,10 @@ KEPT = 20
 def show_sound(view: View, utterance_id: str, audio: str) -> None:
     """Player, waveform and spectrogram; or why there are none. audio: as `utterances` has it."""
     try:
-        path = clip_path(view.workspace, audio)
+        clips = clips_at(place_of(view.workspace.root, view.settings.audio))
+        path = clip_path(view.workspace, audio, clips)
         samples = _heard(str(path), path.stat().st_mtime_ns)
-    except (AudioError, WorkspaceError, OSError) as exc:
+    except (AudioError, StorageError, WorkspaceError, OSError) as exc:
         st.warning(view.say("round.no_sound"))
         show_text(str(exc))
         return
@@ -43,16 +46,26 @@ def show_sound(view: View, utterance_id: str, audio: str) -> None:
     )
 
 
-def clip_path(workspace: Workspace, audio: str) -> Path:
-    """Where a clip lies. Raises WorkspaceError where that is outside the audio folder."""
+@cache
+def clips_at(place: Place) -> Clips:
+    """One for each place and process, which counts what it puts into the cache."""
+    return Clips(place)
+
+
+def clip_path(workspace: Workspace, audio: str, clips: Clips | None = None) -> Path:
+    """Where a clip lies, fetched from object storage where that is its place.
+
+    Raises WorkspaceError where that is outside the audio folder, or no file.
+    """
+    clips = clips or Clips(Place(workspace.root))
     folder = workspace.audio.resolve()
-    path = (workspace.root / audio).resolve()
-    if not path.is_relative_to(folder):
+    if not (workspace.root / audio).resolve().is_relative_to(folder):
         raise WorkspaceError(
             f"the database says that this clip lies at {audio!r}, expected was a file in the "
             f"workspace's folder {workspace.audio.name}/; it is not opened. `al-loop doctor` "
             "checks the workspace"
         )
+    path = clips.path(audio).resolve()
     if not path.is_file():
         raise WorkspaceError(
             f"{audio} is not in the workspace; bring the folder {workspace.audio.name}/ back from "

@@ -16,6 +16,7 @@ import click
 
 from al_loop.config import EMBEDDED, load_settings
 from al_loop.errors import WorkspaceError
+from al_loop.wiring import clips_of
 from storage.workspace import Workspace, whole_folder
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ def backup(workspace: Path, file: Path, audio: bool, checkpoints: bool, label_st
     from storage.backup import back_up
 
     root = Workspace.open(workspace)
-    url = load_settings(root.config).label_studio.url
+    settings = load_settings(root.config)
+    url = settings.label_studio.url
     if label_studio and url != EMBEDDED:
         raise WorkspaceError(
             f"--label-studio is for the server of `labelstudio up`, but this workspace uses {url}; "
@@ -57,13 +59,15 @@ def backup(workspace: Path, file: Path, audio: bool, checkpoints: bool, label_st
     facts = {
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "audio": audio,
+        "audio_url": settings.audio.url,
         "checkpoints": checkpoints,
         "label_studio": VERSION if label_studio else None,
     }
     target = file.absolute()
     try:
         with writing(target, facts) as archive:
-            held = back_up(root, archive, audio=audio, checkpoints=checkpoints)
+            read = clips_of(root, settings).read if settings.audio.url else None
+            held = back_up(root, archive, audio=audio, checkpoints=checkpoints, read_clip=read)
             if label_studio:  # later: what was pulled from it is in it
                 _add_server(EmbeddedServer(), archive)
     except OSError as exc:
@@ -129,6 +133,8 @@ def restore(file: Path, folder: Path | None, label_studio: bool) -> None:
     click.echo(f"{file}, made {facts.get('made_at')}, is restored")
     for line in lines:
         click.echo(line)
+    if folder is not None and facts.get("audio_url"):
+        click.echo(f"its clips are at {facts['audio_url']}, and read from there")
 
 
 def _add_server(server: EmbeddedServer, archive: Writer) -> None:

@@ -12,7 +12,7 @@ from al_loop.config import CTC_FOLDER, OWN_CTC
 from al_loop.errors import WorkspaceError
 from al_loop.leakage import check_share, find_leaks, leak_lines
 from al_loop.records import IN_HOUSE, content_hash
-from al_loop.wiring import alone, find_checkpoint, open_workspace, weights
+from al_loop.wiring import alone, clips_of, find_checkpoint, open_workspace, weights
 from storage.spellers import Speller, is_name
 from storage.workspace import Workspace, whole_folder
 
@@ -96,7 +96,7 @@ def _train(
         scratch = speller.begin(key)
         with weights(store, start) as folder, whole_folder(speller.fresh) as new:
             job = CtcJob(
-                root=root.root,
+                clips=clips_of(root, settings),
                 checkpoint=folder,
                 examples=examples,
                 validation=validation,
@@ -194,7 +194,7 @@ def _measured(root: Workspace, settings: Settings, store: Store, target: Path) -
     for name, rows in sorted(sets.items()):
         counts = [
             count_errors(row.text or "", heard, row.language)
-            for row, heard in spelled(recogniser, root.root, rows)
+            for row, heard in spelled(recogniser, clips_of(root, settings), rows)
         ]
         rng = np.random.default_rng(settings.seed)
         samples = settings.evaluate.bootstrap_samples

@@ -14,7 +14,8 @@ def doctor(workspace: Path) -> None:
     """Look whether all is well with the workspace, this program and Label Studio.
 
     Prints a line for each thing that it looked at, with what to do where something is wrong. It
-    changes nothing. Ends with 1 when anything has failed; warnings do not count.
+    changes nothing, but for a line of text that it writes where audio.url keeps the clips. Ends
+    with 1 when anything has failed; warnings do not count.
     """
     from al_loop.doctor.run import diagnose
 

@@ -14,7 +14,7 @@ import click
 
 from al_loop.errors import WorkspaceError
 from al_loop.records import SOURCE_KINDS, SPLITS
-from al_loop.wiring import open_workspace
+from al_loop.wiring import clips_of, open_workspace
 
 if TYPE_CHECKING:
     from al_loop.records import Split
@@ -94,9 +94,10 @@ def _with_roots(command: Command) -> Command:
     return click.option(
         "--audio-root",
         "roots",
-        type=PATH,
         multiple=True,
-        help="A folder that audio may lie in, besides the manifest's own; may be repeated.",
+        metavar="PLACE",
+        help="A folder that audio may lie in, besides the manifest's own, or what its addresses "
+        "begin with, as s3://bucket/folder; may be repeated.",
     )(command)
 
 
@@ -164,7 +165,7 @@ def hub(
 @click.argument("folder", type=PATH)
 @_with_roots
 @_for_all
-def kaldi(workspace: Path, folder: Path, roots: Sequence[Path], **given: Any) -> None:
+def kaldi(workspace: Path, folder: Path, roots: Sequence[str], **given: Any) -> None:
     """A Kaldi data FOLDER: wav.scp, and text, utt2spk and segments where they are.
 
     An entry of wav.scp that is a command is refused, never run.
@@ -178,7 +179,7 @@ def kaldi(workspace: Path, folder: Path, roots: Sequence[Path], **given: Any) ->
 @click.argument("manifest", type=PATH)
 @_with_roots
 @_for_all
-def nemo(workspace: Path, manifest: Path, roots: Sequence[Path], **given: Any) -> None:
+def nemo(workspace: Path, manifest: Path, roots: Sequence[str], **given: Any) -> None:
     """A MANIFEST of NeMo: lines of JSON with audio_filepath, offset, duration and text."""
     from al_loop.sources.nemo import read_nemo
 
@@ -189,7 +190,7 @@ def nemo(workspace: Path, manifest: Path, roots: Sequence[Path], **given: Any) -
 @click.argument("manifests", type=PATH, nargs=-1, required=True)
 @_with_roots
 @_for_all
-def lhotse(workspace: Path, manifests: Sequence[Path], roots: Sequence[Path], **given: Any) -> None:
+def lhotse(workspace: Path, manifests: Sequence[Path], roots: Sequence[str], **given: Any) -> None:
     """MANIFESTS of lhotse: one of cuts or recordings, or recordings and supervisions.
 
     It needs lhotse: pip install 'al-loop[lhotse]'.
@@ -251,7 +252,15 @@ def take_rows(
             with tqdm(total=total, unit="clip", disable=None) as bar:
                 taken = _all_for(split, rows) if split and for_all else rows
                 tell = bar.set_postfix_str
-                report = take_in(taken, intake, store, root.root, bar.update, tell=tell)
+                report = take_in(
+                    taken,
+                    intake,
+                    store,
+                    root.root,
+                    bar.update,
+                    tell=tell,
+                    clips=clips_of(root, settings),
+                )
     except Timeout as exc:
         raise WorkspaceError("another import is at work in this workspace") from exc
     for line in (*_told(report), *getattr(rows, "notices", ())):

@@ -16,7 +16,7 @@ import click
 
 from al_loop.errors import WorkspaceError
 from al_loop.records import IN_HOUSE, SOURCE_KINDS, VERDICTS
-from al_loop.wiring import audio_address, connect_label_studio, open_workspace
+from al_loop.wiring import audio_address, clips_of, connect_label_studio, open_workspace
 
 if TYPE_CHECKING:
     from al_loop.records import Example
@@ -112,7 +112,8 @@ def import_project(
                 Audio(folder, session, downloads),
                 beside,
             )
-            report = ingest(rows, intake, store, root.root, bar.update)
+            clips = clips_of(root, settings)
+            report = ingest(rows, intake, store, root.root, bar.update, clips=clips)
             shutil.rmtree(downloads, ignore_errors=True)
     except Timeout as exc:
         raise WorkspaceError("another import is at work in this workspace") from exc
@@ -220,12 +221,12 @@ def export_labels(
         raise WorkspaceError(f"{title} is empty")
     if target.exists():
         raise WorkspaceError(f"{target} exists already, and stays as it is; name another with --to")
-    copied = audio == "copy"
+    copied, clips = audio == "copy", clips_of(root, settings)
     with whole_folder(target) as folder:
         if form == "parquet":
-            write_data_set(examples, root.root, folder, title, copied=copied)
+            write_data_set(examples, clips, folder, title, copied=copied)
         else:
-            places = place_audio(examples, root.root, folder, copied=copied)
+            places = place_audio(examples, clips, folder, copied=copied)
             if form == "tsv":
                 write_table(examples, places, folder)
             else:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 
+from al_loop.clips import Clips, Place, place_of
 from al_loop.config import (
     EMBEDDED,
     LabelStudioSettings,
@@ -52,8 +53,9 @@ def diagnose(
 ) -> Iterator[Check]:
     """What is right and what is wrong with the workspace in `folder` and its Label Studio.
 
-    Changes neither. environment: where credentials are. transport, now: what tests replace. Raises
-    WorkspaceError where there is no workspace.
+    Changes neither, but for a line of text where `audio.url` keeps the clips. environment: where
+    credentials are. transport, now: what tests replace. Raises WorkspaceError where there is no
+    workspace.
     """
     root = Workspace.open(folder)
     settings = None
@@ -78,7 +80,13 @@ def diagnose(
         yield tried("schema", lambda: workspace.schema(data))
         yield tried("checkpoint", lambda: workspace.checkpoint(data.checkpoint_in_use()))
         yield tried("disk", lambda: workspace.disk(root, data.checkpoint_in_use()))
-        yield tried("clips", lambda: workspace.clips(root, data))
+        place = Clips(place_of(root.root, settings.audio) if settings else Place(root.root))
+        stored = None
+        if place.place.url is not None:
+            stored = tried("clips' storage", lambda: workspace.storage(place))
+            yield stored
+        if stored is None or stored.state == "ok":
+            yield tried("clips", lambda: workspace.clips(place, data))
         if settings is not None:
             yield from _server(_Installation(root, data, settings, environment, transport, now))
 

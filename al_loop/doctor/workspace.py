@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+from al_loop.clips import Clips
 from al_loop.config import ModelSettings
 from al_loop.doctor.check import Check
-from al_loop.errors import AudioError
+from al_loop.errors import AudioError, StorageError
 from storage.integrity import Clip, Integrity
 from storage.workspace import Workspace
 
@@ -128,12 +129,27 @@ def checkpoint(folder: Path | None) -> Check:
     return Check("checkpoint", "ok", f"{folder.name} is in use, {_gib(_size(folder))}")
 
 
-def clips(root: Workspace, data: Integrity) -> Check:
+def storage(place: Clips) -> Check:
+    """Whether the clips' place in object storage can be read and written."""
+    url = place.place.url
+    try:
+        place.probe()
+    except StorageError as exc:
+        return Check(
+            "clips' storage",
+            "failure",
+            str(exc),
+            "rounds and imports cannot go on without it; nothing is lost meanwhile",
+        )
+    return Check("clips' storage", "ok", f"{url} can be read and written")
+
+
+def clips(place: Clips, data: Integrity) -> Check:
     """Whether some clips, drawn at random, are there and hold the samples that were ingested."""
     drawn = data.some_clips(CLIPS)
     if not drawn:
         return Check("clips", "ok", "none yet; `al-loop ingest` brings them in")
-    wrong = [f"{clip.audio} {problem}" for clip in drawn if (problem := _differs(root, clip))]
+    wrong = [f"{clip.audio} {problem}" for clip in drawn if (problem := _differs(place, clip))]
     if wrong:
         more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
         return Check(
@@ -141,7 +157,8 @@ def clips(root: Workspace, data: Integrity) -> Check:
             "failure",
             f"{len(wrong)} of {len(drawn)} drawn at random are not as ingested: "
             f"{', '.join(wrong[:SHOWN])}{more}",
-            f"put {root.audio} back from a backup, or ingest the same audio again",
+            f"put {place.place.url or place.place.folder} back from a backup, or ingest the same "
+            "audio again",
         )
     return Check("clips", "ok", f"{len(drawn)} drawn at random are as ingested")
 
@@ -178,12 +195,12 @@ def _missing(settings: ModelSettings) -> Iterator[str]:
     yield from (name for name in needed if find_spec(name) is None)
 
 
-def _differs(root: Workspace, clip: Clip) -> str | None:
+def _differs(place: Clips, clip: Clip) -> str | None:
     """How the file of a clip differs from what was ingested."""
-    from al_loop.audio import decode, sample_hash
+    from al_loop.audio import sample_hash
 
     try:
-        samples = decode(root.root / clip.audio)
+        samples = place.samples(clip.audio)
     except AudioError as exc:
         return f"({exc})"
     return None if sample_hash(samples) == clip.sample_hash else "(other samples)"

@@ -22,9 +22,10 @@ from al_loop.errors import AudioError, ManifestError
 from al_loop.records import content_hash
 from al_loop.sources.book_text import origin, read_book
 from al_loop.sources.book_words import BookWords, read_words, speller
-from al_loop.sources.heard import Heard, Hears, hear
+from al_loop.sources.heard import Heard, hear
 from al_loop.sources.recording import Recording
 from al_loop.sources.rows import Row, part_of, printable
+from al_loop.sources.stretches import Elsewhere, Facts, Hears
 
 FITTING = 0.02
 """A book that has less in common with a recording is another one. Of a weak recogniser's letters
@@ -102,47 +103,46 @@ def align_book(
     recording: Path,
     book: Path,
     language: str,
-    recogniser: Hears,
+    recogniser: Hears | Elsewhere,
     folder: Path,
     rules: Rules | None = None,
     tell: Callable[[float], None] = lambda heard_s: None,
 ) -> Aligned:
     """Find the text of `book` in `recording`, and what of it makes utterances.
 
-    language: Whisper's code. folder: where what was heard is kept, for a run that was killed, or
+    language: Whisper's code. recogniser: may be elsewhere; then `recording` and `folder` are where
+    its workers find them too. folder: where what was heard is kept, for a run that was killed, or
     comes again with another threshold. tell: is told how many seconds are heard.
     Raises AudioError, ManifestError (the book; or hardly anything of it is heard), ModelError
     (letters that do not fit).
     """
     rules = rules or Rules()
     paragraphs = read_book(book)
-    spelled = speller(recogniser.labels.letters.keys(), paragraphs, language)
+    facts = recogniser.facts if isinstance(recogniser, Elsewhere) else Facts.of(recogniser)
+    spelled = speller(facts.labels.letters.keys(), paragraphs, language)
     words = read_words(paragraphs, language, spelled)
-    place = folder / heard_key(recording, recogniser)
-    opened = Recording(recording)
-    try:
-        heard = hear(opened, recogniser, place, tell)
-    finally:
-        opened.close()
+    place = folder / heard_key(recording, facts)
+    Recording(recording).close()  # says what is wrong with it before anybody listens
+    heard = hear(recording, recogniser, place, tell)
     if not len(heard.log_probs):
         raise AudioError("no_samples", f"{recording} decodes to nothing")
-    found, share = locate(words, heard, recogniser, min(rules.min_score, FITS))
+    found, share = locate(words, heard, facts, min(rules.min_score, FITS))
     if share < FITTING:
         raise ManifestError(
             f"{book}: hardly anything of it is heard in {recording}: {share:.1%} of the letters, "
             f"where {FITTING:.0%} is the least. Is it the text that is read there, and does the "
-            f"recogniser {recogniser.id} know the language?"
+            f"recogniser {facts.id} know the language?"
         )
     quiet = quiet_steps(heard.levels)
     return Aligned(
         recording,
         book,
-        recogniser.id,
+        facts.id,
         words,
         found,
         quiet,
-        recogniser.frame_s,
-        cut(words, found, quiet, recogniser.frame_s, rules),
+        facts.frame_s,
+        cut(words, found, quiet, facts.frame_s, rules),
         heard.duration_s,
     )
 
@@ -150,7 +150,7 @@ def align_book(
 def locate(
     words: BookWords,
     heard: Heard,
-    recogniser: Hears,
+    recogniser: Hears | Facts,
     least: float = FITS,
     prices: Prices | None = None,
     reach: int = REACH,
@@ -178,7 +178,7 @@ def cut(
     return find_segments(found, sizes, words.breaks, quiet, frame_s, rules)
 
 
-def heard_key(recording: Path, recogniser: Hears) -> str:
+def heard_key(recording: Path, recogniser: Hears | Facts) -> str:
     """The name of what this recogniser hears in a recording of these bytes.
 
     Raises AudioError where the file cannot be read.

@@ -1,43 +1,26 @@
 """What a CTC recogniser hears in a recording of hours: memory stays bounded, and a killed run goes
 on where it was.
 
-Emissions and loudness are written to disk block by block, and joined in the end. Knows no text.
+Emissions and loudness are written to disk stretch by stretch, and joined in the end. Knows no text,
+and not who listens.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from filelock import FileLock, Timeout
 
-from al_loop.alignment.quiet import STEPS_PER_S, loudness
-from al_loop.alignment.text import Labels
-from al_loop.audio import SAMPLE_RATE
+from al_loop.alignment.quiet import STEPS_PER_S
 from al_loop.errors import WorkspaceError
-from al_loop.sources.recording import Recording
+from al_loop.sources.stretches import Elsewhere, Grid, Hears, Here, Stretch, length_of, write
 
 EMISSIONS, LOUDNESS = "emissions.npy", "loudness.npy"
 LOCK = "heard.lock"
-CHUNKS = 8
-"""Of a block, given to the recogniser at once: what a killed run hears again."""
-
-
-class Hears(Protocol):
-    """What spells speech frame by frame; `al_loop.whisper.ctc` says more of it."""
-
-    id: str
-    manner: str
-    labels: Labels
-    frame_s: float
-    chunk_s: float
-    context_s: float
-
-    def emissions(self, clips: Sequence[np.ndarray]) -> list[np.ndarray]: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,8 +36,8 @@ class Heard:
 
 
 def hear(
-    recording: Recording,
-    recogniser: Hears,
+    recording: Path,
+    recogniser: Hears | Elsewhere,
     folder: Path,
     tell: Callable[[float], None] = lambda heard_s: None,
 ) -> Heard:
@@ -70,12 +53,13 @@ def hear(
         try:
             with FileLock(folder / LOCK, blocking=False):
                 if not (folder / LOUDNESS).is_file():
-                    _join(folder, _listen(recording, recogniser, folder, tell))
+                    there = recogniser if isinstance(recogniser, Elsewhere) else Here(recogniser)
+                    _join(folder, _listen(recording, there, folder, tell))
                 for path in _blocks(folder):  # also those of a run that was killed in between
-                    path.unlink()
+                    path.unlink(missing_ok=True)
         except Timeout as exc:
             raise WorkspaceError(
-                f"{recording.path} is being heard by another `align` of this workspace; wait for "
+                f"{recording} is being heard by another `align` of this workspace; wait for "
                 "it, then run this one again"
             ) from exc
     return Heard(np.load(folder / EMISSIONS, mmap_mode="r"), np.load(folder / LOUDNESS))
@@ -87,51 +71,36 @@ def _blocks(folder: Path) -> list[Path]:
 
 
 def _listen(
-    recording: Recording, recogniser: Hears, folder: Path, tell: Callable[[float], None]
+    recording: Path, there: Here | Elsewhere, folder: Path, tell: Callable[[float], None]
 ) -> list[Path]:
-    """Writes the blocks that are missing; their files."""
-    frame = round(recogniser.frame_s * SAMPLE_RATE)
-    step = np.lcm(frame, SAMPLE_RATE // STEPS_PER_S)  # a block has whole frames, and whole steps
-    chunk = max(round(recogniser.chunk_s * SAMPLE_RATE / step), 1) * int(step)
-    context = max(round(recogniser.context_s * SAMPLE_RATE / frame), 1) * frame
-    block = CHUNKS * chunk
-    files: list[Path] = []
-    while True:
-        path = folder / f"block-{len(files):05}.npz"
-        files.append(path)
-        if not path.is_file():
-            begin = (len(files) - 1) * block
-            rows, levels = _block(
-                recording, recogniser, range(begin, begin + block, chunk), context
-            )
-            _write(path, lambda file, r=rows, v=levels: np.savez(file, log_probs=r, levels=v))
-        with np.load(path) as found:
-            heard = len(found["levels"])
-        tell((len(files) - 1) * block / SAMPLE_RATE + heard / STEPS_PER_S)
-        if heard < block * STEPS_PER_S // SAMPLE_RATE:
-            return files
+    """Has the stretches heard that are missing; the files of all, in order.
 
+    That a recording is over is known when a stretch is shorter than a whole one. Others may have
+    begun what lies behind it by then, and find nothing there.
+    """
+    whole, heard = Grid.of(there.facts).steps, 0
+    ends: list[int] = []
 
-def _block(
-    recording: Recording, recogniser: Hears, begins: range, context: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """(T, V) emissions and (S,) loudness of chunks that begin at these samples."""
-    frame = round(recogniser.frame_s * SAMPLE_RATE)
-    levels, clips, spans = [np.zeros(0, np.float32)], [], []
-    for begin in begins:
-        first = max(begin - context, 0)
-        around = recording.part(first, begin + begins.step + context)
-        own = around[begin - first :][: begins.step]
-        if not len(own):
-            break
-        levels.append(loudness(own, SAMPLE_RATE))
-        clips.append(around)
-        skipped = (begin - first) // frame
-        spans.append(slice(skipped, skipped - (-len(own) // frame)))
-    width = 1 + max([recogniser.labels.blank, *recogniser.labels.letters.values()])
-    heard = recogniser.emissions(clips) if clips else []
-    rows = [found[span] for found, span in zip(heard, spans, strict=True)]
-    return np.concatenate(rows or [np.zeros((0, width), np.float32)]), np.concatenate(levels)
+    def put(number: int, length: int) -> None:
+        nonlocal heard
+        heard += length
+        if length < whole:
+            ends.append(number)
+        tell(heard / STEPS_PER_S)
+
+    def missing() -> Iterator[Stretch]:
+        number = 0
+        while not ends:
+            stretch = Stretch(recording, folder, number)
+            if stretch.file.is_file():
+                put(number, length_of(stretch.file))
+            else:
+                yield stretch
+            number += 1
+
+    for number, length in there.listen(missing()):
+        put(number, length)
+    return [Stretch(recording, folder, number).file for number in range(min(ends) + 1)]
 
 
 def _join(folder: Path, files: Sequence[Path]) -> None:
@@ -154,14 +123,4 @@ def _join(folder: Path, files: Sequence[Path]) -> None:
     joined.flush()
     del joined
     os.replace(unfinished, folder / EMISSIONS)
-    _write(folder / LOUDNESS, lambda file: np.save(file, np.concatenate(levels)))
-
-
-def _write(path: Path, fill: Callable[..., None]) -> None:
-    """Write a file under another name, then rename it: it is whole, or not there."""
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    with unfinished.open("wb") as file:
-        fill(file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(unfinished, path)
+    write(folder / LOUDNESS, lambda file: np.save(file, np.concatenate(levels)))

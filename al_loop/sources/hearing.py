@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,11 +20,15 @@ import numpy as np
 from al_loop.audio import MAX_DURATION_S, SAMPLE_RATE, check, decode, sample_hash, write_flac
 from al_loop.errors import AudioError
 from al_loop.groups import cut_from
+from al_loop.objects import Objects
+from al_loop.sources.fetching import Fetched
 from al_loop.sources.parts import Parts, Place
 from al_loop.sources.recording import Recording, length_of
 from al_loop.sources.rows import Row, part_of, recording_name
 
 TOO_LONG = "too_long"
+FETCHED = "fetched"
+"""The folder of what is fetched, beside what is remembered of parts."""
 SUMS = 1000
 """Of recordings, kept in memory: lists name a recording's parts one behind the other."""
 WHOLE_S = 0.05
@@ -66,7 +71,7 @@ class Ear:
     """Hears the rows of one import, one after the other. `save` remembers what parts it heard.
 
     folder: where it remembers them. hear: in the place of `hear_clip`, for whole files. tell: is
-    told how far a long recording is heard.
+    told how far a long recording is heard. objects: where addresses lead.
     """
 
     def __init__(
@@ -74,8 +79,10 @@ class Ear:
         folder: Path,
         hear: Hear = hear_clip,
         tell: Callable[[str], None] = lambda message: None,
+        objects: Objects | None = None,
     ) -> None:
         self._parts = Parts(folder)
+        self._fetched = Fetched(objects or Objects(), self._parts, folder / FETCHED)
         self._hear = hear
         self._tell = tell
         self._recording: Recording | None = None
@@ -85,41 +92,49 @@ class Ear:
     def whole(self, row: Row) -> Row:
         """The row as it is, or as that of a whole file: many lists state the part of whole files.
 
-        So it has the file's own name and id, and nothing need be remembered of it.
+        So it has the file's own name and id, and nothing need be remembered of it. Raises
+        AudioError where its address gives nothing.
         """
-        if row.start_s != 0 or row.end_s is None or not isinstance(row.audio, Path):
+        if row.start_s != 0 or row.end_s is None or not isinstance(row.audio, Path | str):
             return row
-        length_s = length_of(row.audio)
+        length_s = length_of(self._local(row.audio))
         if length_s is None or length_s > row.end_s + WHOLE_S:
             return row
         origin = cut_from(row.origin) or row.origin
         return replace(row, origin=origin, start_s=None, end_s=None, stated_s=row.end_s)
 
     def recognise(self, row: Row) -> str | None:
-        """The id of the row's audio, if that can be told without decoding; it may be new."""
+        """The id of the row's audio, if that can be told without decoding; it may be new.
+
+        Raises AudioError where its address gives nothing.
+        """
         try:
             if isinstance(row.audio, bytes):
                 return hashlib.sha256(row.audio).hexdigest()
-            if row.audio is None or not row.audio.is_file():  # a pipe would wait for ever
+            if row.audio is None:
                 return None
+            if isinstance(row.audio, Path) and not row.audio.is_file():
+                return None  # a pipe would wait for ever
             if row.is_part:
                 return self._parts.utterance_id(self._sum(row.audio), _place(row))
-            return _sha256(row.audio)
+            return self._sum(row.audio) if isinstance(row.audio, str) else _sha256(row.audio)
         except (OSError, ValueError):  # whoever decodes it says why
             return None
 
     def recording_id(self, row: Row) -> str | None:
         """The id that all of the recording would have; None where the row is no part of a file."""
-        if not row.is_part or not isinstance(row.audio, Path):
+        if not row.is_part or not isinstance(row.audio, Path | str):
             return None
         return self._sum(row.audio)
 
     def hear(self, row: Row, may_be_silent: bool) -> Clip:
         """The row's audio, decoded. Raises AudioError."""
         assert row.audio is not None
-        if row.is_part and isinstance(row.audio, Path):
-            return self._hear_part(row.audio, row, may_be_silent)
-        clip = self._hear(row.audio, may_be_silent)
+        audio = row.audio if isinstance(row.audio, bytes) else self._local(row.audio)
+        with self._told(row):
+            if row.is_part and isinstance(audio, Path):
+                return self._hear_part(audio, row, may_be_silent)
+            clip = self._hear(audio, may_be_silent)
         stated_s = row.stated_s
         if stated_s is not None and clip.duration_s < HALF * stated_s - 0.05:
             raise AudioError(
@@ -140,43 +155,37 @@ class Ear:
         key, place = self._sum(path), _place(row)
         found = self._parts.pieces(key, place)
         if found is None:
-            recording = self._open(path)
 
             def tell(heard_s: float) -> None:
                 self._tell(f"{Path(name).name}: {heard_s / 60:.0f} min heard")
 
-            try:
+            with self._told(row), self._reading(path) as recording:
                 found = cut_at_pauses(recording.part, place[0], place[1], tell)
-            except AudioError:
-                self.close()
-                raise
             self._parts.put_pieces(key, place, found)
             self._parts.save()
         for first, end in found:
-            piece = replace(row, audio=path, stated_s=None, made_by=DETECTOR)
+            piece = replace(row, stated_s=None, made_by=DETECTOR)
+            if isinstance(row.audio, bytes):
+                piece = replace(piece, audio=path)
             yield part_of(piece, name, first / SAMPLE_RATE, end / SAMPLE_RATE)
 
     def note(self, row: Row, utterance_id: str) -> None:
         """Remember which utterance a part is."""
-        if row.is_part and isinstance(row.audio, Path):
+        if row.is_part and isinstance(row.audio, Path | str):
             self._parts.put(self._sum(row.audio), _place(row), utterance_id)
 
     def save(self) -> None:
         self._parts.save()
 
     def close(self) -> None:
-        if self._recording is not None:
-            self._recording.close()
-            self._recording = None
+        self._shut()
+        self._fetched.close()
 
     def _hear_part(self, path: Path, row: Row, may_be_silent: bool) -> Clip:
         start, end = _place(row)
         longest = start + round((MAX_DURATION_S + 1) * SAMPLE_RATE)
-        try:
-            samples = self._open(path).part(start, longest if end is None else min(end, longest))
-        except AudioError:
-            self.close()
-            raise
+        with self._reading(path) as recording:
+            samples = recording.part(start, longest if end is None else min(end, longest))
         if not len(samples):
             raise AudioError(
                 "no_samples", f"the recording ends before, ahead of {start / SAMPLE_RATE:.2f} s"
@@ -192,14 +201,40 @@ class Ear:
             hashlib.sha256(data).hexdigest(), sample_hash(samples), duration_s, partial(_keep, data)
         )
 
-    def _open(self, path: Path) -> Recording:
+    @contextmanager
+    def _reading(self, path: Path) -> Iterator[Recording]:
         """The recording; the last one stays open, for parts come one behind the other."""
         if self._recording is None or self._recording.path != path:
-            self.close()
+            self._shut()
             self._recording = Recording(path)
-        return self._recording
+        try:
+            yield self._recording
+        except AudioError:
+            self._shut()
+            raise
 
-    def _sum(self, path: Path) -> str:
+    def _shut(self) -> None:
+        if self._recording is not None:
+            self._recording.close()
+            self._recording = None
+
+    @contextmanager
+    def _told(self, row: Row) -> Iterator[None]:
+        """Errors name the row's address, and not the file that was fetched from it."""
+        try:
+            yield
+        except AudioError as exc:
+            if not isinstance(row.audio, str):
+                raise
+            raise self._fetched.told(exc, row.audio) from exc
+
+    def _local(self, audio: Path | str) -> Path:
+        """The file; that of an address is fetched. Raises AudioError."""
+        return self._fetched.file(audio) if isinstance(audio, str) else audio
+
+    def _sum(self, path: Path | str) -> str:
+        if isinstance(path, str):
+            return self._fetched.sum(path)
         if path not in self._sums:
             if len(self._sums) >= SUMS:
                 self._sums.clear()
@@ -208,14 +243,14 @@ class Ear:
 
     def _file(self, row: Row) -> tuple[Path, str]:
         """Where the row's recording lies, and what its parts are named after."""
-        if isinstance(row.audio, Path):
-            return row.audio, recording_name(row.audio)
+        if isinstance(row.audio, Path | str):
+            return self._local(row.audio), recording_name(row.audio)
         assert row.audio is not None
         if self._scratch is None:
             self._scratch = TemporaryDirectory()
         path = Path(self._scratch.name, f"{hashlib.sha256(row.audio).hexdigest()}.audio")
         for old in path.parent.iterdir():
-            self.close()
+            self._shut()
             old.unlink()
         path.write_bytes(row.audio)
         return path, row.origin

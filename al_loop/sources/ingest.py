@@ -13,7 +13,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from al_loop.errors import AudioError, ManifestError
+from al_loop.clips import Clips, Place
+from al_loop.errors import AudioError, ManifestError, StorageError
 from al_loop.languages import WHISPER_LANGUAGES
 from al_loop.records import HELD_OUT, IN_HOUSE, PSEUDO_LABEL, Refusal, Split, Utterance
 from al_loop.sources.admission import Admission, Catalogue, Intake
@@ -55,13 +56,16 @@ def ingest(
     tick: Callable[[], None] = lambda: None,
     hear: Hear = hear_clip,
     tell: Callable[[str], None] = lambda message: None,
+    clips: Clips | None = None,
 ) -> Report:
-    """Take `rows` into `catalogue`, their audio as 16 kHz FLAC into `root`/audio.
+    """Take `rows` into `catalogue`, their audio as 16 kHz FLAC into the workspace at `root`.
 
     hear: what decodes a row's audio; by default, from any format that FFmpeg knows. tell: is told
-    how far a long recording is heard.
+    how far a long recording is heard. clips: where the audio is kept; by default in `root`/audio.
     Every row is added, known already, or refused with its reason; one bad row stops no other.
-    Raises ManifestError when the source's name is reserved, or the language no Whisper code.
+    Raises ManifestError when the source's name is reserved, or the language no Whisper code;
+    StorageError where rows' addresses, or the place of the clips, cannot be reached: what was taken
+    until then is in, and the same call goes on.
     """
     if intake.source == IN_HOUSE:
         raise ManifestError(
@@ -80,12 +84,13 @@ def ingest(
             f"--language {intake.language!r}: expected model.language or one of Whisper's codes, "
             f"{', '.join(sorted(WHISPER_LANGUAGES))}"
         )
-    run = _Run(intake, catalogue, root, Ear(root / PARTS, hear, tell))
+    clips = clips or Clips(Place(root))
+    run = _Run(intake, catalogue, clips, Ear(root / PARTS, hear, tell, clips.objects))
     try:
         for row in _held_out_first(rows) if isinstance(rows, Collection) else rows:
             tick()
             run.take(row)
-    except ManifestError:  # the list breaks off: what it gave is good
+    except (ManifestError, StorageError):  # the list breaks off: what it gave is good
         run.commit()
         raise
     else:
@@ -104,27 +109,29 @@ def _held_out_first(rows: Collection[Row]) -> Iterator[Row]:
 class _Run:
     """One ingest: what was named so far, and the report.
 
-    waiting: origins of the block that is not committed yet, by both hashes; named: ids of the
-    blocks before, which the catalogue holds.
+    here: origins of the block's known clips whose files are here, and maybe not yet at their place,
+    by their names. waiting: origins of the block that is not committed yet, by both hashes; named:
+    ids of the blocks before, which the catalogue holds.
     """
 
-    def __init__(self, intake: Intake, catalogue: Catalogue, root: Path, ear: Ear) -> None:
+    def __init__(self, intake: Intake, catalogue: Catalogue, clips: Clips, ear: Ear) -> None:
         self.intake = intake
         self.catalogue = catalogue
-        self.root = root
+        self.clips = clips
         self.ear = ear
         self.report = Report()
         self.utterances: list[Utterance] = []
         self.refusals: list[Refusal] = []
         self.known = 0
+        self.here: dict[str, str] = {}
         self.waiting: dict[str, str] = {}
         self.named = Named()
         self.admission = Admission(intake, catalogue)
 
     def take(self, row: Row) -> None:
         """One row, or the pieces of one that is too long; commits when a block is full."""
-        row = self.ear.whole(row)
         try:
+            row = self.ear.whole(row)
             self._count(self._take(row))
         except AudioError as exc:
             if exc.reason != TOO_LONG or (row.split or self.intake.split) != "pool":
@@ -177,6 +184,12 @@ class _Run:
                 if row.id in inside
             ),
         ]
+        origins = self.here | {row.audio: row.origin for row in utterances}
+        damaged: dict[str, str] = {}
+        self.clips.bring(origins, damaged)
+        utterances = [row for row in utterances if row.audio not in damaged]
+        refusals += [Refusal(origins[name], "corrupt", why) for name, why in damaged.items()]
+        self.known -= len(self.here.keys() & damaged.keys())
         learned = self.catalogue.add(utterances, refusals)
         late = [
             Refusal(row.origin, "trained_on", "a recogniser has learned from the same audio")
@@ -192,7 +205,7 @@ class _Run:
         self.report.added += len(taken - self.admission.moving)
         self.report.known += self.known
         self.report.refusals += [*refusals, *late]
-        self.utterances, self.refusals, self.known = [], [], 0
+        self.utterances, self.refusals, self.known, self.here = [], [], 0, {}
         self.admission.forget()
 
     def _take(self, row: Row) -> Utterance | None:
@@ -230,10 +243,9 @@ class _Run:
         if known and known.id in self.named:
             raise AudioError("duplicate", f"the same audio as {known.origin}")
         utterance = self.admission.of(new, known, recording_of(row), self._whole(row))
-        path = self.root / (known or new).audio
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            clip.keep(path)
+        is_here = self.clips.keep((known or new).audio, clip.keep, known is not None)
+        if is_here and utterance is None:
+            self.here[(known or new).audio] = row.origin
         self.waiting[clip.id] = self.waiting[clip.sample_hash] = row.origin
         self.named.add((known or new).id)
         self.ear.note(row, (known or new).id)

@@ -42,10 +42,11 @@ class _Segment:
     end_s: float | None
 
 
-def read_kaldi(place: Path, roots: Sequence[Path] = ()) -> Rows:
+def read_kaldi(place: Path, roots: Sequence[Path | str] = ()) -> Rows:
     """The utterances of a data folder: for training where there is a text, else for the pool.
 
-    Paths in wav.scp are read from the folder and from `roots`, and may not lead out of them.
+    Paths in wav.scp are read from the folder and from `roots`, which may be addresses, and may not
+    lead out of them.
     Raises ManifestError where the folder has no wav.scp.
     """
     folder = data_folder(place)
@@ -143,7 +144,7 @@ def _segments(path: Path, refused: list[Row]) -> list[_Segment]:
     return found
 
 
-def _audio(value: str, places: Places) -> tuple[str | None, Path | None]:
+def _audio(value: str, places: Places) -> tuple[str | None, Path | str | None]:
     """What is wrong with an entry of wav.scp, or its file."""
     if value.endswith("|") or value.startswith("|"):
         return "a command, which is not run: make it a file, and name that", None

@@ -38,7 +38,7 @@ class _Item:
         return bad_row(self.path, self.line, problem)
 
 
-def read_lhotse(manifests: Sequence[Path], roots: Sequence[Path] = ()) -> Rows:
+def read_lhotse(manifests: Sequence[Path], roots: Sequence[Path | str] = ()) -> Rows:
     """The rows of a manifest of cuts, or of recordings, or of recordings and supervisions.
 
     What has a supervision with a text is for training, the rest for the pool. Paths are read from
@@ -213,7 +213,7 @@ def _row(
 def _problem(recording: Any) -> str | None:
     """Why a recording cannot be taken as a file."""
     kinds = [source.type for source in recording.sources]
-    if kinds != ["file"]:
+    if kinds not in (["file"], ["url"]):
         if "command" in kinds:
             return "its audio is the output of a command, which is not run: make it a file"
         return f"its audio is of {' and '.join(kinds) or 'no source'}, where one file is expected"

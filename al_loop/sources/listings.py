@@ -8,13 +8,16 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote
 
+from al_loop.addresses import is_address, problem_of, shown
 from al_loop.errors import ManifestError
-from al_loop.sources.rows import Row, printable
+from al_loop.sources.rows import Row, address_of, printable
 
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst", ".zip", ".7z", ".rar")
 GZIP = b"\x1f\x8b"
@@ -49,27 +52,40 @@ class Rows:
 class Places:
     """Where audio may lie: the list's folder, and what the user names besides.
 
-    A list comes from somebody else. What it names is taken from these folders alone, whatever `..`
-    or full path it writes; links inside them are followed.
+    A list comes from somebody else. What it names is taken from these folders and addresses alone,
+    whatever `..` or full path it writes; links inside folders are followed.
     """
 
     folders: tuple[Path, ...]
+    addresses: tuple[str, ...] = ()
 
     @classmethod
-    def beside(cls, folder: Path, roots: Sequence[Path] = ()) -> Places:
-        """Of a list in `folder`, and in `roots`. Raises ManifestError where one is no folder."""
-        for root in roots:
+    def beside(cls, folder: Path, roots: Sequence[Path | str] = ()) -> Places:
+        """Of a list in `folder`, and in `roots`. Raises ManifestError where one is no folder, and
+        no address that can be read."""
+        addresses = [str(root).rstrip("/") + "/" for root in roots if is_address(str(root))]
+        folders = [Path(root) for root in roots if not is_address(str(root))]
+        for address in addresses:
+            if problem := problem_of(f"{address}x"):
+                raise ManifestError(f"--audio-root: {problem}")
+        for root in folders:
             if not root.is_dir():
                 raise ManifestError(f"--audio-root {root}: there is no such folder")
-        return cls(tuple(absolute(path) for path in (folder, *roots)))
+        return cls(tuple(absolute(path) for path in (folder, *folders)), tuple(addresses))
 
-    def find(self, name: str) -> Path:
-        """The file of that name; in the first folder that has it, where the name is relative.
+    def find(self, name: str) -> Path | str:
+        """The file of that name; in the first folder that has it, where the name is relative, or
+        else at the first address.
 
-        Raises ManifestError where the name leads out of all folders.
+        Raises ManifestError where the name leads out of all folders and addresses.
         """
-        if "://" in name:
-            raise ManifestError(f"{name}: an address, where a file is expected: download it")
+        if is_address(name):
+            if not name.startswith(self.addresses) or ".." in re.split(r"[/\\]|%2f", unquote(name)):
+                raise ManifestError(
+                    f"{shown(name)}: an address; if it is meant, say what it begins with by "
+                    "--audio-root, as s3://bucket/folder"
+                )
+            return address_of(name)
         within = [
             path
             for path, folder in ((absolute(folder / name), folder) for folder in self.folders)
@@ -80,7 +96,10 @@ class Places:
                 f"{name}: outside {' and '.join(map(str, self.folders))}; "
                 "if it is meant, name the folder that it lies in with --audio-root"
             )
-        return next((path for path in within if _exists(path)), within[0])
+        found = next((path for path in within if _exists(path)), within[0])
+        if self.addresses and not Path(name).is_absolute() and not _exists(found):
+            return address_of(self.addresses[0] + name)
+        return found
 
 
 def absolute(path: Path) -> Path:

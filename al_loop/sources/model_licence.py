@@ -35,6 +35,13 @@ def model_name(place: str) -> str:
     return f"{name}@{_sha256(weights)[:12]}" if weights else name
 
 
+def full_place(place: str) -> str:
+    """A model's folder by its whole path, for workers have another working directory; what is no
+    folder, such as a name on the hub, as it is."""
+    folder = Path(place).expanduser()
+    return str(folder.resolve()) if folder.is_dir() else place
+
+
 def _weights(folder: Path) -> list[Path]:
     found = (sorted(folder.glob(pattern)) for pattern in WEIGHTS)
     return next(filter(None, found), [])

@@ -20,10 +20,11 @@ TARRED = "shard_id"
 """A field of manifests whose audio lies in tar files."""
 
 
-def read_nemo(manifest: Path, roots: Sequence[Path] = ()) -> Listing:
+def read_nemo(manifest: Path, roots: Sequence[Path | str] = ()) -> Listing:
     """The rows of a manifest: for training where they have a field for the text, else the pool.
 
-    Paths are read from the manifest's folder and from `roots`, and may not lead out of them.
+    Paths are read from the manifest's folder and from `roots`, which may be addresses, and may not
+    lead out of them.
     Raises ManifestError where it cannot be read, or no line of it names audio.
     """
     path = absolute(manifest)
@@ -57,6 +58,6 @@ def _row(places: Places, path: Path, number: int, line: str) -> Row:
     row = json_row(
         path, number, {"split": "train" if is_labelled else "pool"} | record, places.find
     )
-    if row.is_part or not isinstance(row.audio, Path):
+    if row.is_part or not isinstance(row.audio, Path | str):
         return row
     return replace(row, origin=printable(row.audio), text_origin=row.origin)

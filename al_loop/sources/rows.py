@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from al_loop.addresses import is_address, problem_of, shown
 from al_loop.errors import ManifestError
 from al_loop.records import SPLITS, Split
 
@@ -30,7 +31,8 @@ METADATA = {".csv", ".json", ".jsonl", ".md", ".tsv", ".txt"}
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One thing to ingest. `audio` is a file or its bytes; None fields follow the command's.
+    """One thing to ingest. `audio` is a file, its address (s3, gs, http), or its bytes; None fields
+    follow the command's.
 
     start_s, end_s: the part of the recording that is meant; None: from its beginning, to its end.
     Bytes are the part itself, and these say where it was taken from.
@@ -40,7 +42,7 @@ class Row:
     """
 
     origin: str
-    audio: Path | bytes | None
+    audio: Path | str | bytes | None
     text: str | None = None
     language: str | None = None
     split: Split | None = None
@@ -103,6 +105,10 @@ def read_rows(
     however `place` is written. Raises ManifestError when `place`
     is none of them or its columns do not fit.
     """
+    if is_address(place):
+        raise ManifestError(
+            f"{shown(place)}: an address; fetch it and name the file, which may list addresses"
+        )
     path = Path(place).expanduser()
     if path.is_dir():
         return list(_folder(path.resolve()))
@@ -173,16 +179,20 @@ def json_record(line: str) -> dict[str, Any] | str:
 
 
 def json_row(
-    path: Path, number: int, record: Mapping[str, Any], find: Callable[[str], Path] | None = None
+    path: Path,
+    number: int,
+    record: Mapping[str, Any],
+    find: Callable[[str], Path | str] | None = None,
 ) -> Row:
     """A line of a JSONL manifest as NeMo writes them: `offset` and `duration` are in seconds.
 
     With an offset the part of the recording is meant; without one the duration is the file's.
-    find: what the name of a file means, by default a file beside the manifest, or a full path.
+    find: what the name of a file means, by default a file beside the manifest, a full path, or an
+    address.
     """
     row = _manifest_row(path, number, record, find)
     offset, duration = (_seconds(record.get(name)) for name in ("offset", "duration"))
-    if row.problem is not None or not isinstance(row.audio, Path):
+    if row.problem is not None or not isinstance(row.audio, Path | str):
         return row
     if record.get("offset") is None:
         return replace(row, stated_s=duration or None)
@@ -221,7 +231,7 @@ def _manifest_row(
     manifest: Path,
     line: int,
     record: Mapping[str, Any],
-    find: Callable[[str], Path] | None = None,
+    find: Callable[[str], Path | str] | None = None,
 ) -> Row:
     origin = f"{printable(manifest)}:{line}"
     values = {str(key): value for key, value in record.items() if value not in (None, "")}
@@ -239,7 +249,7 @@ def _manifest_row(
     if split is not None and split not in SPLITS:
         return Row(origin, None, problem=f"split {split!r} is none of {', '.join(SPLITS)}")
     try:
-        audio = find(named) if find else manifest.parent / named
+        audio = (find or partial(_beside, manifest.parent))(named)
     except ManifestError as exc:
         return Row(origin, None, problem=str(exc))
     return Row(
@@ -252,20 +262,37 @@ def _manifest_row(
     )
 
 
-def recording_name(path: Path) -> str:
+def _beside(folder: Path, name: str) -> Path | str:
+    return address_of(name) if is_address(name) else folder / name
+
+
+def address_of(name: str) -> str:
+    """The address. Raises ManifestError where it cannot be read."""
+    problem = problem_of(name)
+    if problem is not None:
+        raise ManifestError(problem)
+    return name
+
+
+def recording_name(audio: Path | str) -> str:
     """What the parts of a recording are named after: the same file by the same name, through
     whatever link or from whatever folder it was reached."""
+    if isinstance(audio, str):
+        return shown(audio)
     try:
-        return printable(path.resolve())
+        return printable(audio.resolve())
     except (OSError, RuntimeError, ValueError):  # whoever reads it says what is wrong
-        return printable(path)
+        return printable(audio)
 
 
 def recording_of(row: Row) -> str:
     """What parts of the row's audio would be named after; of bytes alone, by the row."""
-    return recording_name(row.audio) if isinstance(row.audio, Path) else row.origin
+    return recording_name(row.audio) if isinstance(row.audio, Path | str) else row.origin
 
 
-def printable(path: Path) -> str:
-    """The path as text that a database takes, whatever encoding the file's name is in."""
+def printable(path: Path | str) -> str:
+    """The path as text that a database takes, whatever encoding the file's name is in; an address
+    without its secrets."""
+    if isinstance(path, str):
+        return shown(path)
     return os.fsencode(path).decode("utf-8", "backslashreplace")

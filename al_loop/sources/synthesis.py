@@ -1,27 +1,22 @@
-"""Lines of text become labelled clips that a model speaks, each in a voice and a room of its own.
+"""How a line of text is spoken: each in a voice and a room of its own.
 
-Knows the port `Synthesiser`, no model; and rows, no database. How a line is spoken follows from the
-run's seed, the model and the line's text alone: in whatever order, and however often a run is
-begun, it is the same clip.
+Knows the port `Synthesiser`, no model. How a line is spoken follows from the run's seed, the model
+and the line's text alone: in whatever order, and however often a run is begun, it is the same clip.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import soxr
 
-from al_loop.audio import MAX_DURATION_S, SAMPLE_RATE, write_flac
+from al_loop.audio import MAX_DURATION_S, SAMPLE_RATE
 from al_loop.errors import AudioError, ManifestError
 from al_loop.records import content_hash
-from al_loop.sources.rows import Row
 from al_loop.sources.synthesis_sound import recorded
-from al_loop.sources.synthesis_texts import Line
 
 Range = tuple[float, float]
 OWN_PITCH = 50
@@ -106,7 +101,7 @@ class Known(NamedTuple):
 
 
 def known_of(text: str, speaker: str, origin: str) -> Known:
-    """Of a clip that `clips` made once."""
+    """Of a clip that `al_loop.sources.synthesis_clips` made once."""
     return Known(text, speaker, origin.rpartition(" (")[2].removesuffix(")"))
 
 
@@ -128,42 +123,6 @@ def draw_take(text: str, synthesiser_id: str, variety: Variety) -> Take:
         snr_db if noisy and not variety.plain else None,
         rt60_s if roomy and not variety.plain else None,
     )
-
-
-def clips(
-    lines: Iterable[Line],
-    synthesiser: Synthesiser,
-    variety: Variety,
-    known: Mapping[Known, Path],
-) -> Iterator[Row]:
-    """The lines as rows with their speech, in order; of bad ones, why.
-
-    known: the files of the clips that are in already, which are not spoken again.
-    """
-    for line in lines:
-        if line.problem:
-            yield Row(line.origin, None, problem=line.problem)
-            continue
-        take = draw_take(line.text, synthesiser.id, variety)
-        speaker = take.manner.speaker
-        kept = known.get(Known(line.text, speaker, take.recipe))
-        try:
-            audio: Path | bytes
-            if kept is not None and kept.is_file():
-                audio = kept
-            else:
-                audio = _flac(spoken(line.text, take, synthesiser))
-        except AudioError as exc:
-            yield Row(line.origin, None, problem=exc.detail)
-            continue
-        yield Row(
-            f"{line.origin} ({take.recipe})",
-            audio,
-            text=line.text,
-            speaker=speaker,
-            text_origin=line.text_origin,
-            made_by=synthesiser.name,
-        )
 
 
 def spoken(text: str, take: Take, synthesiser: Synthesiser) -> np.ndarray:
@@ -201,10 +160,3 @@ def chosen(speakers: Sequence[str], wanted: Sequence[str]) -> list[str]:
 
 def _ends(speaker: str, name: str) -> bool:
     return speaker.endswith((f" {name}", f"+{name}"))
-
-
-def _flac(samples: np.ndarray) -> bytes:
-    with TemporaryDirectory() as folder:
-        path = Path(folder, "line.flac")
-        write_flac(samples, path)
-        return path.read_bytes()

@@ -7,7 +7,7 @@ process's other clips change a clip's gradient.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,9 @@ IGNORED = -100
 MAX_TARGETS = 448
 
 AS_RECORDED = Augmentation()
+
+Hear = Callable[[Path], np.ndarray]
+"""The samples (N,) float32 of a clip's file, wherever it is. Raises AudioError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ def target_ids(whisper: Whisper, clip: Clip) -> list[int]:
     return [*text, whisper.tokenizer.eos_token_id][:room]
 
 
-def collate(whisper: Whisper, clips: Sequence[Clip]) -> dict[str, torch.Tensor]:
+def collate(whisper: Whisper, clips: Sequence[Clip], hear: Hear = read) -> dict[str, torch.Tensor]:
     """Clips of one window as the model's inputs, and the labels.
 
     input_features: (B, n_mels, T) float32; decoder_input_ids: (B, L) int64, the prompt and the
@@ -85,7 +88,7 @@ def collate(whisper: Whisper, clips: Sequence[Clip]) -> dict[str, torch.Tensor]:
         labels.append(torch.tensor([IGNORED] * (len(prompt) - 1) + targets))
     pad = torch.nn.utils.rnn.pad_sequence
     return {
-        "input_features": _features(whisper, clips),
+        "input_features": _features(whisper, clips, hear),
         "decoder_input_ids": pad(
             inputs, batch_first=True, padding_value=whisper.tokenizer.eos_token_id
         ),
@@ -93,8 +96,8 @@ def collate(whisper: Whisper, clips: Sequence[Clip]) -> dict[str, torch.Tensor]:
     }
 
 
-def _features(whisper: Whisper, clips: Sequence[Clip]) -> torch.Tensor:
-    samples = [augment_samples(read(clip.path), clip.augmentation) for clip in clips]
+def _features(whisper: Whisper, clips: Sequence[Clip], hear: Hear) -> torch.Tensor:
+    samples = [augment_samples(hear(clip.path), clip.augmentation) for clip in clips]
     log_mel = log_mel_of(whisper.features, samples, clips[0].window_s)
     for row, clip, heard in zip(log_mel, clips, samples, strict=True):
         frames = math.ceil(len(heard) * FRAMES_PER_S / SAMPLE_RATE)

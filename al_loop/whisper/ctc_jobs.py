@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from al_loop.clips import Clips
 from al_loop.config import TrainSettings
 from al_loop.records import Example, Utterance
 from al_loop.whisper.augment import Augmentation, draw_augmentation
@@ -18,7 +19,7 @@ from al_loop.whisper.checkpoints import load as load_whisper
 from al_loop.whisper.checkpoints import weights_hash
 from al_loop.whisper.ctc import CtcRecognizer, Windows, alphabet_of, begin, save, spell_out
 from al_loop.whisper.ctc_training import CtcTraining
-from al_loop.whisper.features import read, window_s
+from al_loop.whisper.features import window_s
 from al_loop.whisper.recognizer import versions
 
 HEARD_AT_ONCE = 8
@@ -44,13 +45,13 @@ def training_settings(epochs: int, frozen: bool, save_minutes: float) -> TrainSe
 
 @dataclass(frozen=True, slots=True)
 class CtcJob:
-    """All that a training needs. audio paths are relative to `root`.
+    """All that a training needs. clips: where the audio is.
 
     checkpoint: the Whisper that the encoder is taken from. folder: where the recogniser goes, new
     and empty. scratch: of this training's own. facts: for the sidecar.
     """
 
-    root: Path
+    clips: Clips
     checkpoint: Path
     examples: Sequence[Example]
     validation: Sequence[Example]
@@ -80,7 +81,8 @@ def train(job: CtcJob, tell: Callable[[str], None] = lambda message: None) -> di
         for _ in range(job.train.epochs)
     ]
     validation = [_clip(job, row, AS_RECORDED, windows) for row in job.validation]
-    done = CtcTraining(ctc, epochs, validation, job.train, job.seed, job.scratch, tell).run()
+    hear = job.clips.samples
+    done = CtcTraining(ctc, epochs, validation, job.train, job.seed, job.scratch, tell, hear).run()
     sidecar = {
         **job.facts,
         "settings": job.train.model_dump(),
@@ -100,17 +102,17 @@ def train(job: CtcJob, tell: Callable[[str], None] = lambda message: None) -> di
 def _clip(job: CtcJob, row: Example, augmentation: Augmentation, windows: Windows) -> Clip:
     duration_s = row.duration_s / augmentation.speed
     window = window_s(duration_s, windows.padding_s, windows.bucket_s)
-    path = job.root / row.audio
+    path = job.clips.file(row.audio)
     return Clip(row.utterance_id, path, row.text, row.language, window, augmentation)
 
 
 def spelled(
-    recogniser: CtcRecognizer, root: Path, utterances: Sequence[Utterance]
+    recogniser: CtcRecognizer, clips: Clips, utterances: Sequence[Utterance]
 ) -> Iterable[tuple[Utterance, str]]:
     """What the recogniser hears in each utterance, greedily, the shortest first."""
     ordered = sorted(utterances, key=lambda row: row.duration_s)
     for start in range(0, len(ordered), HEARD_AT_ONCE):
         rows = ordered[start : start + HEARD_AT_ONCE]
-        heard = recogniser.emissions([read(root / row.audio) for row in rows])
+        heard = recogniser.emissions([clips.samples(row.audio) for row in rows])
         for row, log_probs in zip(rows, heard, strict=True):
             yield row, spell_out(log_probs, recogniser.labels)

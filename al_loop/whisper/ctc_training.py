@@ -21,7 +21,7 @@ from al_loop.config import TrainSettings
 from al_loop.errors import TrainingError
 from al_loop.whisper import saves
 from al_loop.whisper.augment import augment_samples, mask_log_mel
-from al_loop.whisper.batches import Clip, evenly, steps
+from al_loop.whisper.batches import Clip, Hear, evenly, steps
 from al_loop.whisper.ctc import BLANK, FRAME_S, Ctc, frames_of
 from al_loop.whisper.features import FRAMES_PER_S, SAMPLE_RATE, log_mel_of, read
 from al_loop.whisper.gradients import not_a_number
@@ -57,7 +57,7 @@ class CtcTraining:
 
     epochs: each one's draws. validation: clips whose loss is told, perhaps none. scratch: a folder
     of this training's own, where it saves, and goes on from where there is a save. tell: is told of
-    every epoch. Raises TrainingError when there is nothing to train on.
+    every epoch. hear: reads a clip's file. Raises TrainingError when there is nothing to train on.
     """
 
     def __init__(
@@ -69,12 +69,14 @@ class CtcTraining:
         seed: int,
         scratch: Path,
         tell: Callable[[str], None] = lambda message: None,
+        hear: Hear = read,
     ) -> None:
         self.ctc = ctc
         self.settings = settings
         self.seed = seed
         self.scratch = scratch
         self.tell = tell
+        self.hear = hear
         self.targets = {
             (clip.text, clip.language): ctc.target_ids(clip.text, clip.language)
             for draws in [*epochs, validation]
@@ -206,7 +208,7 @@ class CtcTraining:
 
     def _log_mel(self, clips: Sequence[Clip]) -> torch.Tensor:
         """(B, n_mels, T) float32 of clips of one window."""
-        samples = [augment_samples(read(clip.path), clip.augmentation) for clip in clips]
+        samples = [augment_samples(self.hear(clip.path), clip.augmentation) for clip in clips]
         log_mel = log_mel_of(self.ctc.features, samples, clips[0].window_s)
         for row, clip, heard in zip(log_mel, clips, samples, strict=True):
             frames = math.ceil(len(heard) * FRAMES_PER_S / SAMPLE_RATE)

@@ -19,7 +19,7 @@ import torch
 from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration
 
 from al_loop.audio import SAMPLE_RATE, decode
-from al_loop.errors import AudioError, WorkspaceError
+from al_loop.errors import AudioError
 
 MAX_WINDOW_S = 30.0
 FRAMES_PER_S = 100
@@ -37,7 +37,7 @@ def log_mel(
 ) -> torch.Tensor:
     """(B, n_mels, T) float32 for audio files of at most `window` seconds; T = 100 * window.
 
-    Raises WorkspaceError with the file's name when one is gone or damaged.
+    Raises AudioError with the file's name when one is gone or damaged.
     """
     return torch.from_numpy(log_mel_of(extractor, [read(path) for path in paths], window))
 
@@ -59,11 +59,18 @@ def log_mel_of(
 
 
 def read(path: Path) -> np.ndarray:
-    """The samples (N,) float32 of an audio file in the workspace."""
+    """The samples (N,) float32 of an audio file in the workspace.
+
+    Raises AudioError with the file's name when it is gone or damaged.
+    """
     try:
-        return decode(path)
+        samples = decode(path)
+        if not len(samples):
+            raise AudioError("no_samples", "the file decodes to nothing")
+        return samples
     except AudioError as exc:
-        raise WorkspaceError(f"{path}: {exc}; restore it from a backup, or ingest it anew") from exc
+        detail = f"{path}: {exc.detail}; restore it from a backup, or ingest it anew"
+        raise AudioError(exc.reason, detail) from exc
 
 
 def accept_short_windows(model: WhisperForConditionalGeneration) -> None:

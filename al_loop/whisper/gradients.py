@@ -19,8 +19,9 @@ import torch.distributed
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 
 from al_loop.errors import TrainingError
-from al_loop.whisper.batches import IGNORED, Clip, by_window, collate, evenly, target_ids
+from al_loop.whisper.batches import IGNORED, Clip, Hear, by_window, collate, evenly, target_ids
 from al_loop.whisper.checkpoints import Whisper
+from al_loop.whisper.features import read
 from al_loop.whisper.noise import GradientNoise, gradient_noise
 
 MEASURED_PARTS = 4
@@ -57,6 +58,7 @@ class Gradients:
     batch_size: clips per forward pass; halved when memory runs out.
     autocast: the dtype of the forward pass, None for float32.
     scaler: what float16's gradients are scaled by.
+    hear: reads a clip's file.
     """
 
     def __init__(
@@ -66,12 +68,14 @@ class Gradients:
         batch_size: int,
         autocast: torch.dtype | None,
         processes: Processes,
+        hear: Hear = read,
     ) -> None:
         self.whisper = whisper
         self.model = model
         self.batch_size = batch_size
         self.autocast = autocast
         self.processes = processes
+        self.hear = hear
         self.parameters = [row for row in model.parameters() if row.requires_grad]
         self.device = self.parameters[0].device
         self.scaler = torch.amp.GradScaler(
@@ -158,7 +162,8 @@ class Gradients:
 
     def _token_sum(self, clips: Sequence[Clip], autocast: torch.dtype | None) -> torch.Tensor:
         inputs = {
-            name: tensor.to(self.device) for name, tensor in collate(self.whisper, clips).items()
+            name: tensor.to(self.device)
+            for name, tensor in collate(self.whisper, clips, self.hear).items()
         }
         labels = inputs.pop("labels")
         with torch.autocast(self.device.type, autocast, enabled=autocast is not None):

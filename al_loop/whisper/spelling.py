@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 
+from al_loop.clips import Clips
 from al_loop.errors import ModelError
 from al_loop.records import Spelled, Utterance
 from al_loop.text import normalise
 from al_loop.whisper.ctc import CtcRecognizer, score, spell_out
 from al_loop.whisper.ctc_jobs import HEARD_AT_ONCE
-from al_loop.whisper.features import read
 
 
 class CtcSpeller:
-    """Hears clips that lie under `root`, greedily, without a language model."""
+    """Hears the clips of a workspace, greedily, without a language model."""
 
-    def __init__(self, recogniser: CtcRecognizer, root: Path) -> None:
+    def __init__(self, recogniser: CtcRecognizer, clips: Clips) -> None:
         self.recogniser = recogniser
-        self.root = root
+        self.clips = clips
         self.id = recogniser.id
 
     def blocks(self, utterances: Sequence[Utterance]) -> list[list[Utterance]]:
@@ -38,7 +37,7 @@ class CtcSpeller:
         A text without a word, or with a letter that the recogniser lacks, has -inf. Raises
         ModelError where the device fails, or its memory is too small.
         """
-        clips = [read(self.root / row.audio) for row, _ in block]
+        clips = [self.clips.samples(row.audio) for row, _ in block]
         labels = self.recogniser.labels
         try:
             emissions = self.recogniser.emissions(clips)

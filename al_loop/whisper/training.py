@@ -21,8 +21,9 @@ from torch.utils.tensorboard import SummaryWriter
 from al_loop.config import TrainSettings
 from al_loop.errors import TrainingError
 from al_loop.whisper import saves
-from al_loop.whisper.batches import Clip, steps
+from al_loop.whisper.batches import Clip, Hear, steps
 from al_loop.whisper.checkpoints import Whisper
+from al_loop.whisper.features import read
 from al_loop.whisper.gradients import ALONE, NEED_LESS, Gradients, Processes, not_a_number
 from al_loop.whisper.noise import accumulation_for
 from al_loop.whisper.optimiser import adamw, autocast_dtype, learning_rate
@@ -65,7 +66,8 @@ class Training:
 
     epochs: each one's draws. validation: clips for early stopping, perhaps none. scratch: a folder
     of this training's own, where it saves, and goes on from where there is a save. logs: where
-    TensorBoard's files go. Raises TrainingError when there is nothing to train on.
+    TensorBoard's files go. hear: reads a clip's file. Raises TrainingError when there is nothing to
+    train on.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Training:
         scratch: Path,
         logs: Path,
         processes: Processes = ALONE,
+        hear: Hear = read,
     ) -> None:
         if not any(epochs):
             raise TrainingError(
@@ -94,7 +97,7 @@ class Training:
         self.named = {name: row for name, row in model.named_parameters() if row.requires_grad}
         device = next(iter(self.named.values())).device.type
         autocast = autocast_dtype(settings.precision, device)
-        self.gradients = Gradients(whisper, model, settings.batch_size, autocast, processes)
+        self.gradients = Gradients(whisper, model, settings.batch_size, autocast, processes, hear)
         self.optimizer = adamw(self.gradients.parameters, settings)
         self.progress = self._resumed()
         self.gradients.batch_size = self.progress.batch_size

@@ -111,13 +111,37 @@ def test_secrets_show_in_no_repr() -> None:
     ("address", "environment", "message"),
     [
         ("s3:///prefix", KEYS, "expected s3://bucket"),
-        ("s3://clips", {}, "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
         ("s3://clips", {"AWS_ACCESS_KEY_ID": "key"}, "set AWS_ACCESS_KEY_ID and"),
+        ("s3://clips", {"AWS_SECRET_ACCESS_KEY": "hush"}, "set AWS_ACCESS_KEY_ID and"),
     ],
 )
 def test_what_is_missing_is_named(address: str, environment: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         read_bucket(address, None, environment)
+
+
+@pytest.fixture
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine without credentials; the file where boto3 would look for some."""
+    for name in (*KEYS, "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    return tmp_path / "credentials"
+
+
+def test_boto3_finds_credentials_of_its_own(bucket: Bucket, bare: Path, tmp_path: Path) -> None:
+    found = read_bucket(str(bucket), bucket.endpoint, {"AWS_SESSION_TOKEN": "of others"})
+    assert (found.key_id, found.secret, found.session_token) == ("", "", None)
+    with pytest.raises(ConfigError, match=r"no credentials for s3://.*or give this machine a role"):
+        look(found)
+    bare.write_text("[default]\naws_access_key_id = key\naws_secret_access_key = hush\n")
+    assert upload(found, tmp_path, [write(tmp_path, CLIP, b"x")]) == 1
+    server = LabelStudio()
+    ensure_storage(server.session(), 7, found)
+    assert server.secrets == {1: ("", "")}  # a role's would run out there: it finds its own
+    assert in_step(server.rows[0], found)
 
 
 # -- uploads --------------------------------------------------------------------------------------

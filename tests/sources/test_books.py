@@ -6,6 +6,7 @@ import shutil
 import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from al_loop.sources.books import Aligned, align_book, heard_key, locate
 from al_loop.sources.heard import LOCK, Heard, hear
 from al_loop.sources.ingest import Intake, ingest
 from al_loop.sources.recording import Recording
+from al_loop.sources.stretches import write
 from storage.store import Store
 from storage.workspace import Workspace
 from tests.sources.tones import LETTER_S, ToneRecogniser, random_sentences, sing, write_wav
@@ -30,6 +32,16 @@ def align(folder: Path, said: Sequence[str], written: Sequence[str], **rules: fl
     book = folder / "book.txt"
     book.write_text("\n".join(written), encoding="utf-8")
     return align_book(recording, book, "ky", ToneRecogniser(), folder / "heard", Rules(**rules))
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    def fill(file: Any) -> None:
+        file.write(b"half of it")
+        raise OSError("no space left on device")
+
+    with pytest.raises(OSError, match="no space left"):
+        write(tmp_path / "block-00000.npz", fill)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_reading_becomes_rows_of_its_book(tmp_path: Path) -> None:
@@ -135,9 +147,9 @@ def hear_tones(
     folder: Path, said: Sequence[str], written: Sequence[str]
 ) -> tuple[Heard, BookWords, ToneRecogniser]:
     recogniser = ToneRecogniser()
-    opened = Recording(write_wav(folder / "reading.wav", sing(said)[0]))
+    recording = write_wav(folder / "reading.wav", sing(said)[0])
     words = read_words([Paragraph(row, "") for row in written], "ky")
-    return hear(opened, recogniser, folder / "heard"), words, recogniser
+    return hear(recording, recogniser, folder / "heard"), words, recogniser
 
 
 def test_rows_go_through_the_ingest_and_a_second_time_adds_nothing(
@@ -162,17 +174,17 @@ def test_rows_go_through_the_ingest_and_a_second_time_adds_nothing(
 def test_a_killed_run_goes_on_where_it_was_and_hears_the_same(tmp_path: Path) -> None:
     samples, _ = sing(random_sentences(60))
     recording = write_wav(tmp_path / "reading.wav", samples)
-    whole = hear(Recording(recording), first := ToneRecogniser(), tmp_path / "whole")
+    whole = hear(recording, first := ToneRecogniser(), tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        hear(Recording(recording), ToneRecogniser(fail_after_s=100), tmp_path / "killed")
+        hear(recording, ToneRecogniser(fail_after_s=100), tmp_path / "killed")
     rest = ToneRecogniser()
-    resumed = hear(Recording(recording), rest, tmp_path / "killed")
+    resumed = hear(recording, rest, tmp_path / "killed")
     assert rest.heard_s < first.heard_s - 80
     assert np.array_equal(resumed.log_probs, whole.log_probs)
     assert np.array_equal(resumed.levels, whole.levels)
     assert kept_in(tmp_path / "killed") == WHOLE
     at_rest = ToneRecogniser()
-    hear(Recording(recording), at_rest, tmp_path / "killed")
+    hear(recording, at_rest, tmp_path / "killed")
     assert at_rest.heard_s == 0
 
 
@@ -187,7 +199,7 @@ def kept_in(folder: Path) -> list[str]:
 def test_a_kill_while_the_blocks_are_joined(tmp_path: Path, there: str) -> None:
     """With all blocks written; half of the joined file; the joined file; and all but tidied up."""
     recording = write_wav(tmp_path / "reading.wav", sing(random_sentences(30))[0])
-    whole = hear(Recording(recording), ToneRecogniser(), tmp_path / "whole")
+    whole = hear(recording, ToneRecogniser(), tmp_path / "whole")
 
     def kill(heard_s: float) -> None:
         if heard_s >= whole.duration_s:
@@ -195,7 +207,7 @@ def test_a_kill_while_the_blocks_are_joined(tmp_path: Path, there: str) -> None:
 
     folder = tmp_path / "killed"
     with pytest.raises(KeyboardInterrupt):
-        hear(Recording(recording), ToneRecogniser(), folder, kill)
+        hear(recording, ToneRecogniser(), folder, kill)
     assert "loudness.npy" not in kept_in(folder)
     if there == "half":
         data = (tmp_path / "whole/emissions.npy").read_bytes()
@@ -203,7 +215,7 @@ def test_a_kill_while_the_blocks_are_joined(tmp_path: Path, there: str) -> None:
     for name in {"emissions": WHOLE[:1], "loudness": [WHOLE[0], WHOLE[2]]}.get(there, []):
         shutil.copy(tmp_path / "whole" / name, folder)
     again = ToneRecogniser()
-    found = hear(Recording(recording), again, folder)
+    found = hear(recording, again, folder)
     assert again.heard_s == 0
     assert np.array_equal(found.log_probs, whole.log_probs)
     assert np.array_equal(found.levels, whole.levels)
@@ -211,7 +223,7 @@ def test_a_kill_while_the_blocks_are_joined(tmp_path: Path, there: str) -> None:
 
 
 def test_two_do_not_hear_into_one_folder(tmp_path: Path) -> None:
-    recording = Recording(write_wav(tmp_path / "reading.wav", sing(random_sentences(2))[0]))
+    recording = write_wav(tmp_path / "reading.wav", sing(random_sentences(2))[0])
     (tmp_path / "heard").mkdir()
     with (
         FileLock(tmp_path / "heard" / LOCK),
@@ -237,13 +249,13 @@ def test_chunks_change_nothing_of_what_is_heard(tmp_path: Path) -> None:
     samples, _ = sing(random_sentences(10))
     recording = write_wav(tmp_path / "reading.wav", samples)
     recogniser = Blurred()
-    found = hear(Recording(recording), recogniser, tmp_path / "heard")
+    found = hear(recording, recogniser, tmp_path / "heard")
     (whole,) = recogniser.emissions([Recording(recording).part(0, len(samples))])
     assert found.log_probs.shape == whole.shape
     assert np.array_equal(found.log_probs, whole)
     assert len(found.levels) == -(-len(samples) // 160)
     recogniser.context_s = 0.1  # too little: then they do
-    found = hear(Recording(recording), recogniser, tmp_path / "narrow")
+    found = hear(recording, recogniser, tmp_path / "narrow")
     assert not np.array_equal(found.log_probs, whole)
 
 
@@ -251,7 +263,7 @@ def test_hearing_longer_takes_no_more_memory(tmp_path: Path) -> None:
     """But for what is kept of each second, 2 kB as joined; a second's samples are 64 kB."""
     peaks = []
     for seconds in (90, 240):
-        recording = Recording(write_wav(tmp_path / f"{seconds}.wav", np.zeros(seconds * 16_000)))
+        recording = write_wav(tmp_path / f"{seconds}.wav", np.zeros(seconds * 16_000))
         tracemalloc.start()
         heard = hear(recording, ToneRecogniser(), tmp_path / str(seconds))
         peaks.append(tracemalloc.get_traced_memory()[1] - heard.log_probs.nbytes)

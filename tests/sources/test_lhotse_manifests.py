@@ -115,7 +115,7 @@ def test_bad_lines_are_named_and_the_rest_goes_in(store: Store, folder: Path) ->
         ("b.wav", "truncated"),
         *((f"recordings.jsonl:{line}", "bad_row") for line in (8, 9, 10, 11, 12)),
     ]
-    words = ("second time", "not run", "of url", "--audio-root", "no file", "its listing says")
+    words = ("second time", "not run", "begins with", "--audio-root", "no file", "its listing says")
     words += ("changed copy", "not UTF-8", "not JSON", "lhotse cannot read it", "not an object")
     for refusal, word in zip(report.refusals, words, strict=True):
         assert word in refusal.detail

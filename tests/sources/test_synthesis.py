@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import multiprocessing
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from al_loop.audio import SAMPLE_RATE, decode
+from al_loop.engine.local import LocalEngine
 from al_loop.errors import AlLoopError, AudioError, ManifestError, ModelError
 from al_loop.sources.espeak_voices import EspeakVoices
 from al_loop.sources.ingest import Intake, Report, ingest
@@ -22,11 +24,11 @@ from al_loop.sources.synthesis import (
     Take,
     Variety,
     chosen,
-    clips,
     draw_take,
     known_of,
     spoken,
 )
+from al_loop.sources.synthesis_clips import clips
 from al_loop.sources.synthesis_sound import room
 from al_loop.sources.synthesis_texts import Line, as_spoken, read_lines
 from al_loop.sources.vits import VitsVoice
@@ -49,7 +51,8 @@ def lines_of(*texts: str) -> list[Line]:
 
 def rows_of(*texts: str, speaks: Synthesiser | None = None, **variety: object) -> list[Row]:
     drawn = replace(VARIETY, **variety)  # type: ignore[arg-type]
-    return list(clips(lines_of(*texts), speaks or Toner(), drawn, {}))
+    voice = speaks or Toner()
+    return list(clips(lines_of(*texts), lambda: voice, drawn, {}, LocalEngine()))
 
 
 # -- lines -------------------------------------------------------------------------------------
@@ -156,7 +159,7 @@ def test_a_room_falls_by_60_db_in_its_time() -> None:
 def test_what_cannot_be_spoken_costs_itself_alone(store: Store) -> None:
     lines = lines_of("!салам", "саат", "а" * 700)
     lines.insert(0, Line("t.txt:0", "", "t.txt:0", "not UTF-8 text"))
-    found = list(clips(lines, Toner(), VARIETY, {}))
+    found = list(clips(lines, Toner, VARIETY, {}, LocalEngine()))
     report = ingest(found, INTAKE, store, store.workspace.root)
     assert report.added == 1
     said = [(row.origin, row.detail) for row in report.refusals]
@@ -171,7 +174,8 @@ def take(store: Store, speaks: Toner, *texts: str) -> Report:
         known_of(text, speaker or "", origin): root / audio
         for text, speaker, origin, audio in store.made("voice", "toner")
     }
-    return ingest(clips(lines_of(*texts), speaks, VARIETY, known), INTAKE, store, root)
+    rows = clips(lines_of(*texts), lambda: speaks, VARIETY, known, LocalEngine())
+    return ingest(rows, INTAKE, store, root)
 
 
 def test_what_is_in_is_not_spoken_again(store: Store) -> None:
@@ -187,6 +191,48 @@ def test_what_is_in_is_not_spoken_again(store: Store) -> None:
     assert take(store, speaks, *SENTENCES).known == 4
     assert speaks.said == [one[0]]
     assert (store.workspace.root / one[3]).is_file()
+
+
+class Jammed(LocalEngine):
+    """Its first worker hangs until nothing else is to be done; counts what the others do."""
+
+    def __init__(self) -> None:
+        self.blocks: list[list[int]] = []
+
+    def map(self, make_worker: Any, blocks: Iterable[Any], refuse: Any = None) -> Iterator[Any]:
+        worker, asked = make_worker(), iter(blocks)
+        stuck = next(asked)
+        self.blocks.append([len(stuck)])
+        for block in asked:
+            self.blocks[-1].append(len(block))
+            yield worker(block)
+        yield worker(stuck)
+
+
+def test_no_more_is_spoken_out_of_turn_than_memory_has_room_for() -> None:
+    texts = [f"саат {'а' * number}" for number in range(40)]
+    engine = Jammed()
+    rows = list(clips(lines_of(*texts), Toner, VARIETY, {}, engine, ahead=16))
+    assert [row.text for row in rows] == texts
+    assert engine.blocks == [[8, 8], [8, 8], [8]]
+
+
+def test_known_lines_start_no_worker(tmp_path: Path) -> None:
+    texts = [f"саат {'а' * number}" for number in range(40)]
+    file = tmp_path / "a.flac"
+    file.touch()
+    takes = {text: draw_take(text, Toner.id, VARIETY) for text in texts}
+    known = {
+        known_of(text, take.manner.speaker, f" ({take.recipe})"): file
+        for text, take in takes.items()
+        if text != texts[30]
+    }
+    engine = Jammed()
+    rows = clips(lines_of(*texts), Toner, VARIETY, known, engine, ahead=16)
+    assert [next(rows).text for _ in range(15)] == texts[:15]
+    assert engine.blocks == []
+    assert [row.text for row in rows] == texts[15:]
+    assert engine.blocks == [[1]]
 
 
 def test_voices_are_named_by_their_ends() -> None:

@@ -12,11 +12,12 @@ import pytest
 from PIL import Image
 
 from al_loop.audio import SAMPLE_RATE
+from al_loop.clips import Place
 from al_loop.errors import WorkspaceError
 from storage.workspace import Workspace
 from ui.charts.sound import COLUMNS, PEAKS, as_picture, peaks, sound_chart, spectrogram
 from ui.language import Say
-from ui.sound import as_wav, clip_path
+from ui.sound import as_wav, clip_path, clips_at
 
 
 def tone(hertz: float, seconds: float = 1.0, amplitude: float = 0.5) -> np.ndarray:
@@ -67,6 +68,11 @@ def test_the_audio_folder_itself_may_be_elsewhere(workspace: Workspace, tmp_path
 def test_a_missing_clip_says_what_to_do(workspace: Workspace) -> None:
     with pytest.raises(WorkspaceError, match="bring the folder audio/ back from a backup"):
         clip_path(workspace, "audio/ab/gone.flac")
+
+
+def test_one_process_has_one_cache_of_a_place(workspace: Workspace, tmp_path: Path) -> None:
+    assert clips_at(Place(workspace.root)) is clips_at(Place(workspace.root))
+    assert clips_at(Place(workspace.root)) is not clips_at(Place(tmp_path))
 
 
 def test_a_quiet_clip_stays_quiet() -> None:

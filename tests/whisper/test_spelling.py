@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from al_loop.clips import Clips, Place
 from al_loop.errors import ModelError
 from al_loop.records import Utterance
 from al_loop.whisper.spelling import CtcSpeller
@@ -24,7 +25,7 @@ def test_it_hears_and_says_how_probable_texts_are(tmp_path: Path) -> None:
         write_wav(tmp_path / f"{name}.wav", samples)
         seconds = len(samples) / 16_000
         rows.append(Utterance(name, name, f"{name}.wav", seconds, "x", "ky", "pool"))
-    speller = CtcSpeller(ToneRecogniser(), tmp_path)
+    speller = CtcSpeller(ToneRecogniser(), Clips(Place(tmp_path)))
     assert speller.id == "tones@1"
     first, second = speller.spell([(rows[0], [texts[0], texts[1], "щ", "…"]), (rows[1], [])])
     assert (first.utterance_id, second.utterance_id) == ("a", "b")
@@ -40,7 +41,7 @@ def test_blocks_hold_every_clip_once_the_shortest_first(tmp_path: Path) -> None:
     rows = [
         Utterance(str(number), "", "", float(number % 7), "x", "ky", "pool") for number in range(20)
     ]
-    blocks = CtcSpeller(ToneRecogniser(), tmp_path).blocks(rows)
+    blocks = CtcSpeller(ToneRecogniser(), Clips(Place(tmp_path))).blocks(rows)
     flat = [row for block in blocks for row in block]
     assert sorted(row.id for row in flat) == sorted(row.id for row in rows)
     assert [row.duration_s for row in flat] == sorted(row.duration_s for row in rows)
@@ -64,4 +65,4 @@ def test_a_device_that_fails_is_the_model_s_error(
     write_wav(tmp_path / "a.wav", sing([random_sentences(1)[0]])[0])
     row = Utterance("a", "a", "a.wav", 2.0, "x", "ky", "pool")
     with pytest.raises(ModelError, match=said):
-        CtcSpeller(Failing(), tmp_path).spell([(row, [])])
+        CtcSpeller(Failing(), Clips(Place(tmp_path))).spell([(row, [])])

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from al_loop.closing import closing
 from al_loop.errors import WorkspaceError
 from al_loop.evidence_lines import lines
+from al_loop.progress import standing
 
 if TYPE_CHECKING:
     from al_loop.config import Settings
     from al_loop.records import Evaluation
     from storage.queries import Reader, Status
+
+SPANS = (("seconds", 1, 90), ("minutes", 60, 90), ("hours", 3600, 48))
+"""From how many of a unit on the next one is told."""
 
 
 def percent(rate: float) -> str:
@@ -27,7 +32,10 @@ def with_interval(row: Mapping[str, Any], name: str = "wer") -> str:
 
 
 def status_lines(reader: Reader, settings: Settings) -> list[str]:
-    """Five lines: round, what it waits for, data, WERs of what is in use, the last failure."""
+    """Five lines: round, what it waits for, data, WERs of what is in use, the last failure.
+
+    Below them one a work that is in hand, or was when its process was killed.
+    """
     status = reader.status()
     minutes = f"{status.labelled_s / 60:.1f} min"
     return [
@@ -35,10 +43,52 @@ def status_lines(reader: Reader, settings: Settings) -> list[str]:
         f"waits:    {_waits(status, settings)}",
         f"data:     {status.pool} clips ({status.pool_s / 60:.1f} min) in the pool, "
         f"{status.labelled} labelled ({minutes}), {status.refused} refused"
-        f"{_waiting(reader, status)}",
+        f"{_unhearable(reader)}{_waiting(reader, status)}",
         f"WER (%):  {_in_use(reader.checkpoint_in_use())}",
         f"failure:  {_failure(status)}",
+        *(f"work:     {work_line(row, datetime.now(UTC))}" for row in reader.work()),
     ]
+
+
+def work_line(row: Mapping[str, Any], now: datetime) -> str:
+    """A row of the table `progress`, as `score: heard 1,200 of 5,000 clips, 35 a second, …`."""
+    found = standing(row, now)
+    whose = row["stage"] or "a command"
+    said = [f"{whose}: {row['what']} {row['done']:,} of {row['total']:,} clips"]
+    if found.still_since is not None:
+        return f"{said[0]}; it stands still since {at_minute(found.still_since)}"
+    if row["workers"] > 1:
+        said.append(f"{row['workers']} workers")
+    if found.rate is not None and found.left_s is not None:
+        said += [pace(found.rate), f"about {span(found.left_s)} left"]
+    return ", ".join(said)
+
+
+def pace(rate: float) -> str:
+    return "{} a {}".format(*pace_of(rate))
+
+
+def pace_of(rate: float) -> tuple[str, str]:
+    """A number, and the unit of time in which so many clips are done. rate: clips a second."""
+    if rate < 1:
+        return f"{60 * rate:.2g}", "minute"
+    return (f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"), "second"
+
+
+def span(seconds: float) -> str:
+    return "{} {}".format(*span_of(seconds))
+
+
+def span_of(seconds: float) -> tuple[str, str]:
+    """A number, and its unit."""
+    for name, unit_s, most in SPANS:
+        if seconds < most * unit_s:
+            return f"{max(round(seconds / unit_s), 1)}", name
+    return f"{seconds / 86400:,.0f}", "days"
+
+
+def at_minute(time: str) -> str:
+    return datetime.fromisoformat(time).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def round_lines(reader: Reader, round_number: int) -> list[str]:
@@ -189,6 +239,16 @@ def _round(status: Status) -> str:
     if status.stage is None:
         return f"{status.round} is recorded; `al-loop round` opens the next"
     return f"{status.round}, at {status.stage}"
+
+
+def _unhearable(reader: Reader) -> str:
+    """Clips of the pool that no worker could work on, by reason."""
+    rows = reader.unhearable()
+    if not rows:
+        return ""
+    reasons = ", ".join(f"{row['reason']} {row['utterances']:,}" for row in rows)
+    total = sum(row["utterances"] for row in rows)
+    return f"; {total:,} could not be worked on ({reasons})"
 
 
 def _waiting(reader: Reader, status: Status) -> str:

@@ -25,13 +25,15 @@ POOL = (
     "WITH whole AS (SELECT count(*) AS n, total(duration_s) AS s FROM utterances "
     "WHERE split = 'pool'), "
     "asked AS (SELECT count(*) AS n, total(u.duration_s) AS s FROM "
-    "(SELECT utterance_id FROM query_batches UNION SELECT utterance_id FROM labels) a "
+    "(SELECT utterance_id FROM query_batches UNION SELECT utterance_id FROM labels "
+    "UNION SELECT utterance_id FROM unhearable) a "
     "CROSS JOIN utterances u ON u.id = a.utterance_id WHERE u.split = 'pool') "
     "SELECT whole.n - asked.n AS n, "
     "iif(whole.n = asked.n, 0, whole.s - asked.s) AS s FROM whole, asked"
 )
-"""What may be chosen: all of the pool less what was asked about, which is little. The sum over all
-reads one index; asking each of a million whether it was asked about would read every row."""
+"""What may be chosen: all of the pool less what was asked about or cannot be worked on, which is
+little. The sum over all reads one index; asking each of a million about that would read every
+row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,23 @@ class Reader(
             answered=batch["answered"],
             refused=self._one("SELECT count(*) AS n FROM refusals")["n"],
             pushed_at=last.get("pushed_at"),
+        )
+
+    def unhearable(self) -> list[dict[str, Any]]:
+        """Clips of the pool that no worker could work on: how many `utterances` a `reason`."""
+        return self._all(
+            "SELECT reason, count(*) AS utterances FROM unhearable "
+            "GROUP BY reason ORDER BY utterances DESC, reason"
+        )
+
+    def work(self) -> list[dict[str, Any]]:
+        """What is in hand, and what killed processes left: rows of the table `progress`.
+
+        Nobody clears up behind a command that was killed: after a day it is left out.
+        """
+        return self._all(
+            "SELECT * FROM progress WHERE round IS NOT NULL "
+            "OR updated_at > strftime('%Y-%m-%dT%H:%M:%S', 'now', '-1 day') ORDER BY started_at"
         )
 
     def error_rates(self) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Rounds and their stages: where the loop stands. Knows not what a stage does.
 
-Tables: rounds, stage_runs. What the gate decided of a round is in `storage.promotions`, its
-manifest in `storage.manifests`.
+Tables: rounds, stage_runs; a stage that is finished has nothing in hand in progress. What the gate
+decided of a round is in `storage.promotions`, its manifest in `storage.manifests`.
 """
 
 from __future__ import annotations
@@ -131,6 +131,7 @@ class Rounds(Promotions):
                 "UPDATE stage_runs SET finished_at = ? WHERE round = ? AND stage = ?",
                 [now(), round_number, stage],
             )
+            self.db.execute("DELETE FROM progress WHERE round = ?", [round_number])
             self.db.execute(
                 "UPDATE rounds SET stage = ?, recorded_at = ? WHERE number = ?",
                 [following, None if following else now(), round_number],

@@ -38,6 +38,7 @@ from ui.sentences import (
     stage,
 )
 from ui.view import View, database_version
+from ui.work import show_work
 
 MARKS: Mapping[State, tuple[str, str]] = {
     "done": ("green", "✓"),
@@ -91,6 +92,7 @@ def _show_news(view: View) -> None:
 def show_overview(view: View, found: Overview) -> None:
     show_alarms(view, found)
     show_verdict(view, found)
+    show_work(view)
     show_figures(view, found)
     rates = view.ask(Reader.error_rates)
     rounds = view.ask(rounds_with_costs, view.settings)

@@ -27,7 +27,7 @@ from al_loop.metrics import count_errors
 from al_loop.ports import Engine, Recognizer, Store
 from al_loop.records import PSEUDO_LABEL, Utterance, content_hash
 from al_loop.simulation.report import text
-from al_loop.trial import Trial, run_trial
+from al_loop.trial import Trial, run_trials
 
 BASE: Variant = ()
 
@@ -65,10 +65,10 @@ def ablate(
         run.measure_base()
     if missing:
         scratch = store.scratch_folder(f"ablation-{content_hash(plan.settings)[:12]}")
-        trainer = recognizer()
-        for variant, seed in missing:
-            heard = run_trial(run.trial(variant, seed), engine, trainer, scratch, say)
-            run.keep(variant, seed, heard)
+        asked = {run.trial_name(*row): row for row in missing}
+        trials = (run.trial(*row) for row in missing)
+        for tried in run_trials(trials, engine, recognizer, scratch, say):
+            run.keep(*asked[tried.name], tried.heard)
         shutil.rmtree(scratch)
     book.finish_ablation(name)
     return book.ablation_results(name)
@@ -114,19 +114,22 @@ class _Run:
         heard = self.store.hypotheses(base.id, [row.id for row in utterances])
         self.keep(BASE, 0, {name: row.text for name, row in heard.items()})
 
-    def trial(self, variant: Variant, seed: int) -> Trial:
+    def trial_name(self, variant: Variant, seed: int) -> str:
         number = list(self.plan.manifests).index(variant) + 1
+        return f"ablate-{self.plan.ablation.name}-{number}-seed-{seed}".replace(".", "-")
+
+    def trial(self, variant: Variant, seed: int) -> Trial:
         drawn = int(content_hash([self.settings.seed, "ablation", seed])[:8], 16)
         title = " = ".join(self.titles[variant])
         return Trial(
-            name=f"ablate-{self.plan.ablation.name}-{number}-seed-{seed}".replace(".", "-"),
+            name=self.trial_name(variant, seed),
             title=f"{title}, seed {seed}" if self.plan.ablation.seeds > 1 else title,
             base=self.plan.base.path,
             epochs=self.plan.epochs(
                 variant, self.settings.train.epochs, np.random.default_rng(drawn)
             ),
             validation=self.plan.validation,
-            settings=even_training(self.settings.train),
+            settings=even_training(self.settings),
             seed=drawn,
             utterances=self.plan.utterances,
         )
@@ -202,7 +205,7 @@ def beginning(plan: Plan, settings: Settings, trainings: int) -> list[str]:
     if not settings.pseudo_labels.enabled:
         lines.append("no round learns pseudo-labels while pseudo_labels.enabled is false, nor this")
     if settings.train.accumulation == "auto":
-        passes = even_training(settings.train).accumulation
+        passes = even_training(settings).accumulation
         lines.append(f"train.accumulation is auto; here it is {passes}, for equally many steps")
     for line in leak_lines(plan.leaks):
         lines.append(f"left out, for an evaluation set holds it too: {line}")

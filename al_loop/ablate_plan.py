@@ -28,13 +28,11 @@ import numpy as np
 
 from al_loop.config import MixtureSettings, Settings, TrainSettings
 from al_loop.errors import WorkspaceError
-from al_loop.leakage import check_share, find_leaks
 from al_loop.manifest import build_manifest
+from al_loop.material import gather
 from al_loop.mixture import draw_epoch, target_shares
 from al_loop.ports import Store
 from al_loop.records import (
-    IN_HOUSE,
-    PSEUDO_LABEL,
     Checkpoint,
     Example,
     Leak,
@@ -45,7 +43,7 @@ from al_loop.records import (
     content_hash,
 )
 from al_loop.simulation.settings import source_hash
-from al_loop.trial import leave_a_training_alone, tested, untrained_base
+from al_loop.trial import in_one_worker, leave_a_training_alone, tested, untrained_base
 
 By = Literal["kind", "source"]
 Variant = tuple[str, ...]
@@ -117,7 +115,8 @@ def make_plan(ablation: Ablation, settings: Settings, store: Store) -> Plan:
     leave_a_training_alone(store)
     utterances = tested(store, language)
     base = untrained_base(store)
-    examples, sources, leaks = _material(settings, store, utterances)
+    found = gather(settings, store, utterances)
+    examples, sources, leaks = found.examples, found.sources, found.leaks
     used = {row.source for row in examples}
     kept = tuple(sorted(name for name in used if sources[name].language != language))
     own = [sources[name] for name in sorted(used.difference(kept))]
@@ -148,32 +147,12 @@ def make_plan(ablation: Ablation, settings: Settings, store: Store) -> Plan:
     return replace(plan, settings=_identity(plan, settings, sources, examples))
 
 
-def _material(
-    settings: Settings, store: Store, evaluation: Sequence[Utterance]
-) -> tuple[list[Example], dict[str, Source], list[Leak]]:
-    """What a round would train on, every source by name, and what was left out.
-
-    Raises WorkspaceError where more is left out than a round stands.
-    """
-    language, weights = settings.model.language, settings.mixture.in_house_weight
-    sources = {row.name: row for row in store.sources()}
-    sources[IN_HOUSE] = Source(IN_HOUSE, "in_house", language, weights)
-    examples = store.training_examples(IN_HOUSE)
-    if settings.pseudo_labels.enabled:
-        weight = settings.pseudo_labels.weight
-        sources[PSEUDO_LABEL] = Source(PSEUDO_LABEL, "pseudo_label", language, weight)
-        examples = [*examples, *store.pseudo_examples(PSEUDO_LABEL)]
-    leaks = find_leaks(examples, store.sample_hashes(), evaluation)
-    check_share(leaks, len(examples), settings.mixture.max_leak_share)
-    leaked = {row.utterance_id for row in leaks}
-    return [row for row in examples if row.utterance_id not in leaked], sources, leaks
-
-
-def even_training(rule: TrainSettings) -> TrainSettings:
+def even_training(settings: Settings) -> TrainSettings:
     """The training that every variant gets: an equal budget, and the last epoch's weights.
 
     Without patience none stops early or takes its best epoch; "auto" accumulation is the default's.
     """
+    rule = in_one_worker(settings)
     changes: dict[str, Any] = {"patience": 0}
     if rule.accumulation == "auto":
         changes["accumulation"] = TrainSettings.model_fields["accumulation"].default
@@ -271,7 +250,7 @@ def _identity(
     plan: Plan, settings: Settings, sources: Mapping[str, Source], examples: Sequence[Example]
 ) -> dict[str, Any]:
     """All that results depend on, but for how many seeds and variants were asked for."""
-    rule = even_training(settings.train)
+    rule = even_training(settings)
     train = rule.model_dump(mode="json", exclude={"save_minutes", "processes"})
     mixture = settings.mixture.model_dump(mode="json", exclude={"max_leak_share"})
     used = {row.source for row in examples}

@@ -22,7 +22,7 @@ from al_loop.metrics import Interval, count_errors, error_rate, paired_differenc
 from al_loop.mixture import draw_epoch
 from al_loop.ports import Engine, Recognizer, Store
 from al_loop.records import ErrorCounts, Example, Utterance
-from al_loop.trial import Trial, run_trial
+from al_loop.trial import Trial, in_one_worker, run_trials
 
 
 def retrain_arms(
@@ -40,25 +40,28 @@ def retrain_arms(
     """
     plan = make_plan(settings, store)
     scratch = store.scratch_folder(f"arms-{plan.key[:12]}")
-    trainer = recognizer()
-    heard = {
-        arm: run_trial(_trial(arm, plan, settings), engine, trainer, scratch, say) for arm in SIDES
-    }
+    trials = (_trial(arm, plan, settings) for arm in SIDES)
+    found = {row.name: row.heard for row in run_trials(trials, engine, recognizer, scratch, say)}
+    heard = {arm: found[_name(arm)] for arm in SIDES}
     report = _report(plan, heard, settings.evaluate.bootstrap_samples, settings.model.language)
     shutil.rmtree(scratch)
     return report
+
+
+def _name(arm: str) -> str:
+    return f"arms-{arm}"
 
 
 def _trial(arm: str, plan: Plan, settings: Settings) -> Trial:
     rows = plan.labels[arm]
     rng = np.random.default_rng(plan.seed)
     return Trial(
-        name=f"arms-{arm}",
+        name=_name(arm),
         title=f"{arm}, {len(rows)} labels of {_minutes(rows):.1f} min and the train splits",
         base=plan.base.path,
         epochs=[draw_epoch(plan.manifests[arm], rng) for _ in range(settings.train.epochs)],
         validation=plan.validation,
-        settings=settings.train,
+        settings=in_one_worker(settings),
         seed=plan.seed,
         utterances=plan.utterances,
     )

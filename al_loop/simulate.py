@@ -11,9 +11,9 @@ Knows neither storage nor what recognises: both come as arguments.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,6 +24,7 @@ from al_loop.records import Stage
 from al_loop.simulation.folders import START, Filled, Folders
 from al_loop.simulation.material import Material, check, divide, keep
 from al_loop.simulation.point import Point
+from al_loop.simulation.processes import Part
 from al_loop.simulation.replay import PROFILES, Plan, read_points
 from al_loop.simulation.settings import DEFAULT, STRATEGIES, Simulation, identity, strategy_settings
 
@@ -31,14 +32,13 @@ START_ENDS_BEFORE: Stage = "select"
 
 
 class Runner(Protocol):
-    """Advances the replay in a folder until it is done, or until before a stage. beside: so many
-    are to share the machine.
+    """Advances replays, some of them at once, and gives those that are done, in any order.
 
-    From several threads at once. Raises AlLoopError where it fails.
+    What is put into `waiting` whenever one comes out is worked off too. Raises AlLoopError where
+    one fails. Closed, it leaves no process behind.
     """
 
-    def run(self, folder: Path, until: Stage | None, label: str, beside: int) -> None: ...
-    def stop(self) -> None: ...
+    def work_off(self, waiting: deque[Part]) -> Generator[Part, None, None]: ...
 
 
 class Book(Protocol):
@@ -90,7 +90,7 @@ def simulate(
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """A process for the replay in `folder`. strategy: START is what the others go on from."""
+    """To advance the replay in `folder`. strategy: START is what the others go on from."""
 
     folder: Path
     seed: int
@@ -99,6 +99,10 @@ class _Job:
     @property
     def label(self) -> str:
         return f"{self.strategy}, seed {self.seed}"
+
+    def part(self, beside: int) -> Part:
+        until = START_ENDS_BEFORE if self.strategy == START else None
+        return Part(self.folder, until, self.label, beside)
 
 
 @dataclass(slots=True)
@@ -115,36 +119,20 @@ class _Run:
 
     def run(self) -> None:
         seeds = [seed for seed in range(self.simulation.seeds) if self._missing(seed)]
-        with self._working() as pool:
-            self._make_profiles(seeds)
-            jobs = [job for seed in seeds for job in self._first(seed)]
-            waiting = {pool.submit(self._work, job, len(jobs)): job for job in jobs}
-            replays = sum(len(self._missing(seed)) for seed in seeds)
-            while waiting:
-                done, _ = wait(waiting, return_when=FIRST_COMPLETED)
-                for future in done:
-                    future.result()
-                    for job in self._after(waiting.pop(future)):
-                        waiting[pool.submit(self._work, job, replays)] = job
+        self._make_profiles(seeds)
+        jobs = {job.folder: job for seed in seeds for job in self._first(seed)}
+        waiting = deque(job.part(len(jobs)) for job in jobs.values())
+        replays = sum(len(self._missing(seed)) for seed in seeds)
+        with closing(self.processes.work_off(waiting)) as finished:
+            for part in finished:
+                for job in self._after(jobs[part.folder]):
+                    jobs[job.folder] = job
+                    waiting.append(job.part(replays))
         for seed in range(self.simulation.seeds):
             for name in self.simulation.strategies:
                 self._reduce(self._job(seed, name))  # a kill may have come before it
         self.folders.clear(self.simulation.seeds)
         self.book.finish_simulation(self.simulation.name)
-
-    @contextmanager
-    def _working(self) -> Iterator[ThreadPoolExecutor]:
-        """Threads that wait for processes; whatever ends the block ends the processes too."""
-        pool = ThreadPoolExecutor(self.simulation.processes)
-        try:
-            yield pool
-        finally:
-            self.processes.stop()
-            pool.shutdown(cancel_futures=True)
-
-    def _work(self, job: _Job, beside: int) -> None:
-        until = START_ENDS_BEFORE if job.strategy == START else None
-        self.processes.run(job.folder, until, job.label, beside)
 
     def _missing(self, seed: int) -> list[str]:
         """The strategies that are not finished."""
@@ -199,7 +187,9 @@ class _Run:
         if not folder.exists():
             plan = Plan(PROFILES, 0, 0, "../replies.json")
             self.folders.make(folder, self._settings(DEFAULT, 0), plan, divide(self.material, 0, 0))
-        self.processes.run(folder, None, PROFILES, 1)
+        with closing(self.processes.work_off(deque([Part(folder, None, PROFILES)]))) as finished:
+            for _ in finished:
+                pass
 
     def _job(self, seed: int, strategy: str) -> _Job:
         return _Job(self.folders.replay(seed, strategy), seed, strategy)

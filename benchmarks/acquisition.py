@@ -112,7 +112,7 @@ def _measure(
     material, kinds = make_material(pool, test, root / "clips")
     (root / "al_loop.toml").touch()
     book = Store(Workspace.open(root))
-    simulation = Simulation(name, strategies, seeds, ROUNDS, BUDGET_S, 0.0, PROCESSES)
+    simulation = Simulation(name, strategies, seeds, ROUNDS, BUDGET_S, 0.0)
     replays = root / "replays"
 
     def say(line: str) -> None:

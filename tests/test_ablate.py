@@ -41,6 +41,7 @@ from al_loop.records import (
     Label,
     Manifest,
     PseudoLabel,
+    Room,
     Source,
     SourceKind,
     Utterance,
@@ -141,8 +142,11 @@ class Student:
         self._die("train")
         return {}
 
+    def room(self) -> Room:
+        return Room(bytes=1, distributions=None)
+
     def blocks(
-        self, checkpoint: str, utterances: Sequence[Utterance], texts: int = 1
+        self, checkpoint: str, utterances: Sequence[Utterance], room: Room, texts: int = 1
     ) -> list[list[Utterance]]:
         return [list(utterances)]
 
@@ -374,12 +378,13 @@ def test_the_table(filled: Store) -> None:
 def test_all_trainings_have_one_budget(filled: Store) -> None:
     """None stops early or takes its best epoch; how many steps it takes follows from its draws."""
     values = SETTINGS.model_dump()
-    values["train"] |= {"patience": 2, "accumulation": "auto"}
+    values["train"] |= {"patience": 2, "accumulation": "auto", "processes": 2}
+    values["engine"]["kind"] = "ray"  # whose workers train alone
     student, said = Student(), list[str]()
     settings = Settings.model_validate(values)
     run(filled, student, said, settings, leave_one_out=False)
     assert {(row.patience, row.accumulation) for row in student.settings} == {(0, 2)}
-    assert {row.epochs for row in student.settings} == {2}
+    assert {(row.epochs, row.processes) for row in student.settings} == {(2, 1)}
     with Reader(filled.workspace) as reader:
         (found,) = reader.ablations()
     assert found["settings"]["train.patience"] == 0

@@ -1,5 +1,5 @@
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -8,6 +8,7 @@ import pytest
 
 from al_loop.arms import lines, retrain_arms
 from al_loop.arms_plan import equal_seconds, make_plan
+from al_loop.cli import REPLAY_ENDS_S
 from al_loop.config import Settings, TrainSettings
 from al_loop.engine.local import LocalEngine
 from al_loop.errors import WorkspaceError
@@ -19,11 +20,13 @@ from al_loop.records import (
     Checkpoint,
     Example,
     Hypothesis,
+    Room,
     Round,
     Source,
     Utterance,
     content_hash,
 )
+from al_loop.trial import ENDS_S
 
 SETTINGS = Settings.model_validate(
     {"train": {"epochs": 2}, "evaluate": {"bootstrap_samples": 200}, "mixture": {"max_repeats": 1}}
@@ -117,6 +120,7 @@ class Student:
     def __init__(self, killed_in: tuple[str, str] = ("", "")) -> None:
         self.killed_in = killed_in
         self.trainings: list[tuple[str, int, Sequence[Sequence[Example]]]] = []
+        self.processes: list[int] = []
 
     def train(
         self,
@@ -131,14 +135,18 @@ class Student:
         assert not list(folder.iterdir())
         (arm,) = {row.text.split()[0] for draws in epochs for row in draws if in_house(row)}
         self.trainings.append((checkpoint, seed, epochs))
+        self.processes.append(settings.processes)
         (scratch / "save").touch()
         (folder / "weights").write_text(arm)
         if self.killed_in == (arm, "train"):
             raise KeyboardInterrupt
         return {"notes": ["it went well"]}
 
+    def room(self) -> Room:
+        return Room(bytes=1, distributions=None)
+
     def blocks(
-        self, checkpoint: str, utterances: Sequence[Utterance], texts: int = 1
+        self, checkpoint: str, utterances: Sequence[Utterance], room: Room, texts: int = 1
     ) -> list[list[Utterance]]:
         return [[row] for row in utterances]
 
@@ -161,13 +169,24 @@ def in_house(row: Example) -> bool:
     return row.source == IN_HOUSE
 
 
+class Backwards(LocalEngine):
+    """Ends with what it began with."""
+
+    def map(self, *given: Any) -> Iterator[Any]:
+        return reversed(list(super().map(*given)))
+
+
 def retrain(
-    store: Memory, student: Student, said: list[str] | None = None, settings: Settings = SETTINGS
+    store: Memory,
+    student: Student,
+    said: list[str] | None = None,
+    settings: Settings = SETTINGS,
+    engine: LocalEngine | None = None,
 ) -> dict[str, Any]:
     found = retrain_arms(
         settings,
         cast(Store, store),
-        LocalEngine(),
+        engine or LocalEngine(),
         lambda: cast(Recognizer, student),
         (said if said is not None else []).append,
     )
@@ -194,6 +213,26 @@ def test_both_arms_are_trained_alike_and_compared(tmp_path: Path) -> None:
     assert lines(found)[-1].startswith("the acquired arm taught more (one training each")
     assert "WER % 0.0 (0.0 to 0.0) from the acquired arm, 75.0" in lines(found)[1]
     assert "  it went well" in said
+
+
+def test_which_arm_is_done_first_does_not_matter(tmp_path: Path) -> None:
+    backwards = retrain(Memory(tmp_path), Student(), engine=Backwards())
+    assert backwards == retrain(Memory(tmp_path), Student())
+
+
+@pytest.mark.parametrize(("kind", "processes"), [("local", 2), ("ray", 1)])
+def test_rays_worker_trains_an_arm_alone(tmp_path: Path, kind: str, processes: int) -> None:
+    values = SETTINGS.model_dump()
+    values["train"]["processes"] = 2
+    values["engine"]["kind"] = kind
+    student = Student()
+    retrain(Memory(tmp_path), student, settings=Settings.model_validate(values))
+    assert student.processes == [processes, processes]
+
+
+def test_a_dead_machines_lock_is_waited_for() -> None:
+    lease_s = 90  # of Linux's NFS server
+    assert min(ENDS_S, REPLAY_ENDS_S) >= 2 * lease_s
 
 
 def test_nothing_is_left_behind(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -14,13 +15,13 @@ import pytest
 
 from al_loop.config import Settings, load_settings
 from al_loop.errors import AlLoopError, ConfigError, WorkspaceError
-from al_loop.records import Source, Stage
+from al_loop.records import Source
 from al_loop.simulate import simulate
 from al_loop.simulation.material import Material, kept
 from al_loop.simulation.oracle import read_replies
 from al_loop.simulation.point import Point
 from al_loop.simulation.points import correlation
-from al_loop.simulation.processes import Processes
+from al_loop.simulation.processes import Part, Processes
 from al_loop.simulation.replay import read_plan, write_plan
 from al_loop.simulation.replay import replay as advance
 from al_loop.simulation.settings import (
@@ -41,21 +42,22 @@ COMMAND = (sys.executable, "-m", "tests.simulation.fake_replay")
 
 
 class Here:
-    """Replays in this process, one after the other in each thread."""
+    """Replays in this process, one after the other."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self.say = say
 
-    def run(self, folder: Path, until: Stage | None, label: str, beside: int) -> None:
-        loop = loop_of(folder, lambda line: self.say(f"{label}: {line}"))
-        advance(loop, folder, until)
-        loop.store.close()  # type: ignore[attr-defined]
+    def work_off(self, waiting: deque[Part]) -> Generator[Part, None, None]:
+        while waiting:
+            part = waiting.popleft()
+            label = part.label
+            loop = loop_of(part.folder, lambda line, label=label: self.say(f"{label}: {line}"))
+            advance(loop, part.folder, part.until)
+            loop.store.close()  # type: ignore[attr-defined]
+            yield part
 
-    def stop(self) -> None:
-        pass
 
-
-SIMULATION = Simulation("trial", ("random", "mean_token_entropy"), 2, 2, 8.0, 4.0, 2)
+SIMULATION = Simulation("trial", ("random", "mean_token_entropy"), 2, 2, 8.0, 4.0)
 CHEAP = Settings.model_validate(SETTINGS)
 
 
@@ -85,7 +87,7 @@ def run(
         store.workspace.root / "simulations" / simulation.name,
         store,
         lambda folder: Store(Workspace.open(folder)),
-        Processes(simulation.processes, say, command) if command else Here(say),
+        Processes(2, say, command) if command else Here(say),
         say,
     )
 
@@ -231,7 +233,7 @@ def test_kept_checkpoints_are_kept(store: Store) -> None:
 def test_a_strategy_named_twice_is_replayed_once(store: Store) -> None:
     once = run(store, SMALL)
     said: list[str] = []
-    twice = replace(SMALL, name="twice", strategies=("random", "random"), processes=2)
+    twice = replace(SMALL, name="twice", strategies=("random", "random"))
     assert run(store, twice, said=said) == once
     assert len([line for line in said if ": done, " in line]) == 1
 
@@ -344,6 +346,14 @@ def test_the_default_is_what_the_workspace_says(tmp_path: Path) -> None:
     assert margin.train.epochs == default.train.epochs == 1
     assert margin.seed == default.seed
     assert margin.seed != strategy_settings(SIMULATION, settings, "margin", 1).seed
+
+
+@pytest.mark.parametrize(("kind", "processes"), [("local", 2), ("ray", 1)])
+def test_rays_worker_trains_a_replay_alone(kind: str, processes: int) -> None:
+    values = {"train": {"processes": 2}, "engine": {"kind": kind}}
+    for strategy in ("default", "margin"):
+        found = strategy_settings(SIMULATION, Settings.model_validate(values), strategy, 0)
+        assert found.train.processes == processes
 
 
 def test_settings_keep_their_meaning_in_another_folder(tmp_path: Path) -> None:

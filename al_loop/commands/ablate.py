@@ -49,7 +49,8 @@ def ablate(
     pseudo-labels, as far as there are any; columns are the evaluation sets. All rows are trained
     from the same base with the same seed, mixture and number of draws; data of other languages is
     in all of them. It changes no round and no checkpoint. While it trains it holds the workspace,
-    and `round` does nothing. Interrupted, it goes on where it was.
+    and `round` does nothing. With Ray several rows are trained at once. Interrupted, it goes on
+    where it was.
     """
     from al_loop.ablate import ablate as run
     from al_loop.ablate_plan import Ablation, make_plan

@@ -17,11 +17,11 @@ from al_loop.config import CTC_FOLDER
 from al_loop.errors import AudioError, WorkspaceError
 from al_loop.licences import MADE_HERE
 from al_loop.records import content_hash
-from al_loop.wiring import find_ctc, load_ctc, open_workspace
+from al_loop.wiring import find_ctc, load_ctc, open_engine, open_workspace
 
 if TYPE_CHECKING:
     from al_loop.sources.books import Aligned
-    from al_loop.sources.heard import Hears
+    from al_loop.sources.stretches import Facts
     from storage.store import Store
 
 ALIGNMENTS = "alignments"
@@ -76,22 +76,28 @@ def align(
     out, and the share that is kept is told. What is heard is kept, so that a run that was killed
     goes on. Doing it twice adds nothing; what another recogniser or --min-score cuts elsewhere is
     refused where it shares audio with clips that are in: choose by a workspace of its own.
+    With Ray several parts are heard at once; RECORDING lies where every node reads it.
     """
     from dataclasses import replace
+    from functools import partial
 
     from tqdm import tqdm
 
     from al_loop.alignment.segments import Rules
+    from al_loop.listening import Once
     from al_loop.sources.books import align_book
+    from al_loop.sources.model_licence import full_place
+    from al_loop.sources.stretches import Elsewhere, make_ear
 
     root, settings, store = open_workspace(workspace)
     recording, text = recording.resolve(), text.resolve()  # so they are known, however named
     language = language or settings.model.language
     with closing(store):
-        recogniser = load_ctc(root, settings, model, language)
-        found_at = find_ctc(root, settings, model)
-        licence = _licence(store, found_at, recogniser.id, root.root / CTC_FOLDER)
-        store.put_maker(recogniser.id, licence)
+        found_at = full_place(find_ctc(root, settings, model))
+        load = partial(load_ctc, root, settings, found_at, language)
+        recogniser = Elsewhere(open_engine(settings), Once(partial(make_ear, load)))
+        name = recogniser.facts.id
+        store.put_maker(name, _licence(store, found_at, name, root.root / CTC_FOLDER))
     place = root.root / ALIGNMENTS
     try:
         with tqdm(unit="s", disable=None, desc="heard") as bar:
@@ -106,7 +112,7 @@ def align(
             )
     except AudioError as exc:
         raise WorkspaceError(f"{recording}: {exc}") from exc
-    key = _key(recording, text, language, recogniser, min_score)
+    key = _key(recording, text, language, recogniser.facts, min_score)
     write_table(found, place / table_name(recording, text, key))
     for line in found.share().lines():
         click.echo(line)
@@ -121,19 +127,19 @@ def align(
     take_rows(workspace, given, lambda _: rows)
 
 
-def _key(recording: Path, text: Path, language: str, recogniser: Hears, min_score: float) -> str:
+def _key(recording: Path, text: Path, language: str, facts: Facts, min_score: float) -> str:
     """A hash of all that an alignment follows from: no other one's table is overwritten."""
     from al_loop.sources.books import heard_key
 
     with text.open("rb") as file:
         book = hashlib.file_digest(file, "sha256").hexdigest()
-    facts = {
-        "heard": heard_key(recording, recogniser),
+    values = {
+        "heard": heard_key(recording, facts),
         "text": book,
         "language": language,
         "min_score": min_score,
     }
-    return content_hash(facts)[:12]
+    return content_hash(values)[:12]
 
 
 def _licence(store: Store, place: str, name: str, own: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,11 @@ import click
 
 from al_loop.commands.importing import take_rows
 from al_loop.commands.model_licence import look_at_licence
-from al_loop.wiring import open_workspace
+from al_loop.listening import Once
+from al_loop.wiring import clips_of, open_engine, open_workspace
 
 if TYPE_CHECKING:
+    from al_loop.config import Settings
     from al_loop.sources.listings import Rows
     from al_loop.sources.synthesis import Synthesiser
     from al_loop.sources.synthesis_texts import Line
@@ -102,8 +105,8 @@ def synthesise(
 
     Each line has a voice, a pace, a pitch, noise and a room of its own, which follow from the seed
     and the line: run again, it goes on, and adds nothing twice. Another --seed speaks the lines
-    once more. Lines that cannot be spoken are refused with their reason. What models say is never
-    measured on: all of it is for training.
+    once more. Lines that cannot be spoken are refused with their reason. With Ray several workers
+    speak at once. What models say is never measured on: all of it is for training.
     """
     if (translate_from is None) != (translator is None):
         raise click.UsageError("--translate-from and --translator go together")
@@ -113,24 +116,27 @@ def synthesise(
         if drawn[name][0] > drawn[name][1]:
             raise click.UsageError(f"--{name.replace('_', '-')}: expected the smaller one first")
 
-    from al_loop.sources.model_licence import model_name
+    from al_loop.sources.model_licence import full_place, model_name
 
     root, settings, store = open_workspace(workspace)
     if drawn["seed"] is None:
         drawn["seed"] = settings.seed
     target = language or settings.model.language
+    if model != ESPEAK:
+        model = full_place(model)
     for place in filter(None, (None if model == ESPEAK else model, translator)):
         look_at_licence(store, place, model_name(place), accept_licence)
     names = [name.strip() for name in (voices or "").split(",") if name.strip()]
 
     def read(_: str) -> Rows:
         from al_loop.sources.listings import Rows
-        from al_loop.sources.synthesis import Variety, chosen, clips, known_of
+        from al_loop.sources.synthesis import Variety, chosen, known_of
+        from al_loop.sources.synthesis_clips import clips
         from al_loop.sources.synthesis_texts import as_spoken, read_lines
 
         count = sum(1 for _ in read_lines(texts, text_column))
-        device = _device(root.root, settings) if model != ESPEAK or translator else "cpu"
-        speaks = _synthesiser(model, target, names, device, noise_scale)
+        make = Once(partial(_synthesiser, model, target, names, root.root, settings, noise_scale))
+        speaks: Synthesiser = make()
         at_end.callback(speaks.close)
         store.put_maker(speaks.name, speaks.licence)
         lines: Iterable[Line] = read_lines(texts, text_column)
@@ -138,16 +144,18 @@ def synthesise(
             from al_loop.sources.seq2seq import Seq2SeqTranslator
             from al_loop.sources.translation import translated
 
+            device = _device(root.root, settings)
             speaks_both = Seq2SeqTranslator(translator, translate_from, target, device)
             store.put_maker(speaks_both.name, speaks_both.licence)
             lines = translated(lines, speaks_both, root.root / TRANSLATIONS)
         variety = Variety(chosen(speaks.speakers, [] if model == ESPEAK else names), **drawn)
         known = {
-            known_of(text, speaker or "", origin): root.root / audio
+            known_of(text, speaker or "", origin): clips_of(root, settings).file(audio)
             for text, speaker, origin, audio in store.made(source, speaks.name)
         }
 
-        return Rows(lambda: clips(as_spoken(lines, target), speaks, variety, known), count)
+        engine = open_engine(settings)
+        return Rows(lambda: clips(as_spoken(lines, target), make, variety, known, engine), count)
 
     given = {
         "source": source,
@@ -162,18 +170,23 @@ def synthesise(
 
 
 def _synthesiser(
-    model: str, language: str, names: list[str], device: str, noise_scale: float | None
+    model: str,
+    language: str,
+    names: list[str],
+    root: Path,
+    settings: Settings,
+    noise_scale: float | None,
 ) -> Synthesiser:
     if model != ESPEAK:
         from al_loop.sources.vits import VitsVoice
 
-        return VitsVoice(model, language, device, noise_scale)
+        return VitsVoice(model, language, _device(root, settings), noise_scale)
     from al_loop.sources.espeak_voices import VARIANTS, EspeakVoices
 
     return EspeakVoices(language, [row.rpartition("+")[2] for row in names] or VARIANTS)
 
 
-def _device(root: Path, settings: Any) -> str:
+def _device(root: Path, settings: Settings) -> str:
     from al_loop.whisper.recognizer import WhisperRecognizer
 
     return WhisperRecognizer(root, settings.model).device

@@ -67,9 +67,13 @@ class Labelled(Protocol):
 
 
 def gather(
-    store: Labelled, language: str, encoder: str, root: Path, say: Callable[[str], None]
+    store: Labelled,
+    language: str,
+    encoder: str,
+    file: Callable[[str], Path],
+    say: Callable[[str], None],
 ) -> Material:
-    """What the workspace at `root` has labelled.
+    """What a workspace has labelled. file: where a clip of it lies.
 
     Fixed are the test split of the target language, the validation split, and what is labelled in
     other languages. The target language's train split and the in-house labels are replayed; what
@@ -81,7 +85,7 @@ def gather(
     def find(utterance_id: str, text: str | None) -> Utterance:
         row = store.find(utterance_id, utterance_id)
         assert row is not None, utterance_id
-        return replace(row, text=text, audio=str((root / row.audio).resolve()))
+        return replace(row, text=text, audio=str(file(row.audio).absolute()))
 
     def spoken(utterance_id: str, text: str | None) -> list[Utterance]:
         row = find(utterance_id, text)

@@ -32,7 +32,7 @@ ANY = 1e9
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """What is replayed under one name: `seeds` times, `processes` at once.
+    """What is replayed under one name, `seeds` times.
 
     start_s: labelled audio that a replay begins with. budget_s: audio that a round asks about.
     keep_checkpoints: of every round; otherwise none outlives its replay. It is settled by the first
@@ -45,7 +45,6 @@ class Simulation:
     rounds: int
     budget_s: float
     start_s: float
-    processes: int = 1
     keep_checkpoints: bool = False
 
 
@@ -75,6 +74,8 @@ def strategy_settings(
             "keep_promoted": 1,
         },
     }
+    if settings.engine.kind == "ray":  # a replay is one worker's, which sees its own GPUs alone
+        changes["train"]["processes"] = 1
     if strategy != DEFAULT:
         changes["gates"] = {"enabled": False}
         changes["select"] |= {
@@ -88,7 +89,7 @@ def strategy_settings(
         }
         if strategy in get_args(CheapAcquisition):
             changes["select"]["fallback"] = strategy
-    values = settings.model_dump(exclude={"label_studio", "labels"})
+    values = settings.model_dump(exclude={"label_studio", "labels", "engine"})
     values["seed"] = int(content_hash([settings.seed, "simulation", seed])[:8], 16)
     for section, change in changes.items():
         values[section] = values.get(section, {}) | change
@@ -103,12 +104,15 @@ def detached(settings: Settings, root: Path) -> Settings:
 
     model = settings.model.model_copy(update={"checkpoint": full(settings.model.checkpoint)})
     embedding = settings.embedding.model_copy(update={"encoder": full(settings.embedding.encoder)})
-    return settings.model_copy(update={"model": model, "embedding": embedding})
+    audio = settings.audio
+    if audio.url is not None:  # a replay reads the workspace's clips, through its cache
+        audio = audio.model_copy(update={"cache_folder": audio.cache_folder or root / "audio"})
+    return settings.model_copy(update={"model": model, "embedding": embedding, "audio": audio})
 
 
 def identity(simulation: Simulation, settings: Settings, material: Material) -> dict[str, Any]:
     """All that points depend on, by keys that a message can name."""
-    beside = {"label_studio", "labels", "promote", "ctc", "pseudo_labels"}
+    beside = {"audio", "label_studio", "labels", "promote", "ctc", "pseudo_labels", "engine"}
     values = settings.model_dump(mode="json", exclude=beside)
     values["model"] = settings.model.identity()
     named = {"seed": values.pop("seed")}

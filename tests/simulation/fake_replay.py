@@ -1,9 +1,9 @@
 """What `al-loop replay` does, with a recogniser that learns from how many clips it is shown.
 
-    python fake_replay.py [--killed-in STAGE MARKER] FOLDER [--until STAGE]
+    python fake_replay.py [--killed-in STAGE MARKER] [--with-worker] FOLDER [--until STAGE]
 
 With --killed-in the process dies at once when that stage begins and there is no file MARKER yet,
-which it makes.
+which it makes; with --with-worker it is the process that started it that is killed.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,7 @@ def loop_of(folder: Path, say: Any = print) -> Loop:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--killed-in", nargs=2, metavar=("STAGE", "MARKER"))
+    parser.add_argument("--with-worker", action="store_true")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--until")
     wanted = parser.parse_args()
@@ -66,7 +68,8 @@ def main() -> None:
             marker = Path(wanted.killed_in[1])
             if not marker.exists():
                 marker.touch()
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getppid() if wanted.with_worker else os.getpid(), signal.SIGKILL)
+                time.sleep(60 if wanted.with_worker else 0)  # it ends with who started it
 
     leave_with_the_driver()
     replay(loop_of(wanted.folder, say), wanted.folder, wanted.until)

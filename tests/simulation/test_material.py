@@ -95,7 +95,7 @@ def worked_in(tmp_path: Path) -> Store:
 
 def test_a_workspace_gives_what_it_has_labelled(worked_in: Store) -> None:
     root = worked_in.workspace.root
-    given = gather(worked_in, "ky", "whisper", root, [].append)
+    given = gather(worked_in, "ky", "whisper", root.joinpath, [].append)
     spoken_in = sorted((row.source, row.split) for row in given.fixed)
     assert spoken_in == [
         ("books", "validation"),
@@ -122,11 +122,11 @@ def test_texts_without_a_word_are_left_out(worked_in: Store) -> None:
     silent = replace(clips("held_out", "test", 3)[2], text="—")
     worked_in.add([*wordless, silent], [])
     said: list[str] = []
-    given = gather(worked_in, "ky", "whisper", worked_in.workspace.root, said.append)
+    given = gather(worked_in, "ky", "whisper", worked_in.workspace.root.joinpath, said.append)
     ids = {row.id for row in (*given.fixed, *given.labelled)}
     assert not ids & {row.id for row in (*wordless, silent)}
     assert said == ["3 clips are left out, for their texts hold no word"]
-    assert gather(worked_in, "ru", "whisper", worked_in.workspace.root, said.append)
+    assert gather(worked_in, "ru", "whisper", worked_in.workspace.root.joinpath, said.append)
 
 
 def test_material_is_read_as_it_was_kept(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import re
 import shlex
 import subprocess
 import time
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,8 @@ import pytest
 import yaml
 
 from al_loop.cli import main
-from al_loop.config import DASHBOARD_PASSWORD_VARIABLE, TOKEN_VARIABLE, Settings
+from al_loop.config import DASHBOARD_PASSWORD_VARIABLE, TOKEN_VARIABLE, load_settings
+from al_loop.config_file import default_config
 from labeling.install import VERSION
 from labeling.server import INHERITED_ENVIRONMENT, EmbeddedServer
 
@@ -219,14 +219,18 @@ def test_loop_and_dashboard_are_one_image() -> None:
     assert (build / loop["build"]["dockerfile"]).samefile(FOLDER / "Dockerfile")
 
 
-def test_the_dashboard_is_started_by_a_command_that_the_settings_let_start() -> None:
+def test_the_dashboard_is_started_by_a_command_that_the_settings_let_start(tmp_path: Path) -> None:
     dashboard = SERVICES["dashboard"]
     check_command("dashboard", dashboard["command"])
     address = dashboard["command"][dashboard["command"].index("--address") + 1]
-    (settings,) = re.findall(r"printf \"(.*?)\" >>/data/workspace/al_loop.toml", README)
-    toml = settings.replace("\\n", "\n").replace('\\"', '"')
-    access = Settings.model_validate(tomllib.loads(toml)).dashboard.access
-    assert access == "password"
+    (line,) = (row for row in README.splitlines() if " sed -i " in row)
+    config = tmp_path / "al_loop.toml"
+    config.write_text(default_config(), encoding="utf-8")
+    words = shlex.split(line)
+    subprocess.run([*words[words.index("sed") : -1], config], check=True)
+    settings = load_settings(config)
+    assert settings.dashboard.access == "password"
+    assert settings.label_studio.url == "http://label-studio:8080"
     assert DASHBOARD_PASSWORD_VARIABLE in dashboard["environment"]
     assert address == "0.0.0.0"
     (port,) = dashboard["ports"]
@@ -281,7 +285,7 @@ def test_every_command_is_one(line: str) -> None:
 def check_command(service: str, command: list[str]) -> None:
     """Raises for a command of ours that does not exist, or has other options."""
     if command[0] != "al-loop":
-        known = {"loop": {"sh", "find", "sqlite-utils"}}.get(
+        known = {"loop": {"sh", "sed", "find", "sqlite-utils"}}.get(
             service, {"pg_dump", "pg_restore", "dropdb", "createdb"}
         )
         assert command[0] in known

@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from al_loop.commands import (
     ablate,
     align,
     annotators,
+    audio,
     backup,
     ctc,
     doctor,
@@ -40,10 +41,13 @@ from al_loop.records import MAIN_PROJECT, STAGES
 from al_loop.wiring import (
     LOG,
     alone,
+    clips_of,
     connect_label_studio,
     connect_oracle,
     find_checkpoint,
+    open_engine,
     open_workspace,
+    recognizer_of,
     weights,
     wire,
 )
@@ -68,7 +72,8 @@ GATES = (
 )
 """As `al_loop.acquisition.gates` has them, which would load NumPy for every command."""
 FORMATS = ("transformers", "ctranslate2")
-REPLAY_ENDS_S = 30.0
+REPLAY_ENDS_S = 200.0
+"""Longest wait for a replay's lock, as for a trial's: `al_loop.trial.ENDS_S`."""
 POSITIVE = click.FloatRange(min=0, min_open=True)
 QUANTIZATIONS = ("float32", "float16", "bfloat16", "int16", "int8", "int8_float16", "int8_float32")
 """Of CTranslate2's, those that faster-whisper loads on every machine it runs on."""
@@ -98,7 +103,10 @@ class Commands(click.Group):
 @click.pass_context
 def main(ctx: click.Context, workspace: Path) -> None:
     """Active-learning annotation for speech recognition."""
+    from al_loop.logs import about
+
     ctx.obj = workspace
+    ctx.with_resource(about(command=ctx.invoked_subcommand))
 
 
 # -- the workspace -------------------------------------------------------------------------------
@@ -200,6 +208,8 @@ def list_gated(workspace: Path, gate: str | None, limit: int) -> None:
 def release(workspace: Path, utterances: Sequence[str], reason: str) -> None:
     """Let clips be chosen in spite of their gate, from the next selection on.
 
+    A clip that no worker could work on is tried again.
+
     UTTERANCES are ids, or beginnings of ids that fit one utterance.
     """
     root, _, store = open_workspace(workspace)
@@ -266,7 +276,7 @@ def arms(workspace: Path) -> None:
     "--processes",
     type=click.IntRange(min=1),
     show_default="CPUs where the model runs on them, else 1",
-    help="Replays at once; each has a model of its own in memory.",
+    help="Replays at once; each has a model of its own in memory. With Ray engine.actors says it.",
 )
 @click.option(
     "--keep-checkpoints",
@@ -294,6 +304,7 @@ def simulate(
     from filelock import FileLock, Timeout
 
     from al_loop.simulate import simulate as run
+    from al_loop.simulation.elsewhere import Elsewhere
     from al_loop.simulation.material import gather, kept
     from al_loop.simulation.processes import Processes
     from al_loop.simulation.report import report
@@ -304,24 +315,28 @@ def simulate(
     if not re.fullmatch(r"[\w-][\w.-]*", name):
         raise click.UsageError(f"--name {name!r}: expected letters, digits, dots and hyphens")
     chosen = [row.strip() for row in strategies.split(",")]
-    processes = processes or _processes(root, settings)
-    simulation = Simulation(
-        name, chosen, seeds, rounds, budget_s, start_s, processes, keep_checkpoints
-    )
+    runner: Processes | Elsewhere
+    if settings.engine.kind == "local":
+        runner = Processes(processes or _processes(root, settings), click.echo)
+    elif processes is not None:
+        raise click.UsageError("--processes: engine.kind is ray, and engine.actors says how many")
+    else:
+        runner = Elsewhere(open_engine(settings), click.echo)
+    simulation = Simulation(name, chosen, seeds, rounds, budget_s, start_s, keep_checkpoints)
     folder = root.simulations / name
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / "simulation.lock", blocking=False):
             rule = settings.model.language, settings.embedding.encoder
-            live = gather(store, *rule, root.root, click.echo)
+            live = gather(store, *rule, clips_of(root, settings).file, click.echo)
             points = run(
                 simulation,
                 detached(settings, root.root),
                 kept(folder, live, click.echo),
                 folder,
                 store,
-                lambda place: Store(Workspace.open(place)),
-                Processes(processes, click.echo),
+                lambda place: Store(Workspace.open(place), isinstance(runner, Processes)),
+                runner,
                 click.echo,
             )
     except Timeout as exc:
@@ -345,7 +360,8 @@ def _processes(root: Workspace, settings: Settings) -> int:
 @main.command(hidden=True)
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--until", type=click.Choice(STAGES))
-def replay(folder: Path, until: Any) -> None:
+@click.option("--shared", is_flag=True, help="The folder is on storage that machines share.")
+def replay(folder: Path, until: Any, shared: bool) -> None:
     """Advance one replay of `simulate`; it ends when standard input does."""
     from filelock import FileLock, Timeout
 
@@ -355,23 +371,22 @@ def replay(folder: Path, until: Any) -> None:
     try:
         # one whose driver was killed a moment ago may still be ending
         with FileLock(folder / "replay.lock", timeout=REPLAY_ENDS_S):
-            _advance_replay(folder, until)
+            _advance_replay(folder, until, shared)
     except Timeout as exc:
         raise WorkspaceError(
             f"{folder}: another process is at work on this replay; try again when it has ended"
         ) from exc
 
 
-def _advance_replay(folder: Path, until: Any) -> None:
+def _advance_replay(folder: Path, until: Any, shared: bool) -> None:
     from al_loop.engine.local import LocalEngine
     from al_loop.round import Loop
     from al_loop.simulation.oracle import ReferenceJudge
     from al_loop.simulation.replay import reference_oracle
     from al_loop.simulation.replay import replay as advance
-    from al_loop.whisper.recognizer import WhisperRecognizer
 
-    root, settings, store = open_workspace(folder)
-    recognizer = cache(lambda: WhisperRecognizer(root.root, settings.model))
+    root, settings, store = open_workspace(folder, log_ahead=not shared)
+    recognizer = recognizer_of(root, settings.model, clips_of(root, settings))
     oracle = partial(reference_oracle, root.root, settings.model.language)
     judge = ReferenceJudge()
     loop = Loop(settings, store, LocalEngine(), recognizer, oracle, judge, click.echo)
@@ -511,11 +526,10 @@ def evaluate(workspace: Path, checkpoint: str | None, full_windows: bool, as_jso
     """
     from tqdm import tqdm
 
-    from al_loop.engine.local import LocalEngine
     from al_loop.evaluation import evaluate_sets
+    from al_loop.listening import listener_of, room_of
     from al_loop.report import measured_lines
     from al_loop.whisper.features import MAX_WINDOW_S
-    from al_loop.whisper.recognizer import WhisperRecognizer
 
     root, settings, store = open_workspace(workspace)
     measured = find_checkpoint(store, checkpoint)
@@ -527,13 +541,15 @@ def evaluate(workspace: Path, checkpoint: str | None, full_windows: bool, as_jso
     model = settings.model
     if full_windows:  # every window is one bucket
         model = model.model_copy(update={"bucket_s": MAX_WINDOW_S})
-    recognizer = WhisperRecognizer(root.root, model)
-    with weights(store, measured):
-        blocks = recognizer.blocks(measured.path, utterances)
-        listen = recognizer.listener(measured.path)
+    recognizer, engine = recognizer_of(root, model, clips_of(root, settings)), open_engine(settings)
     heard: dict[str, Hypothesis] = {}
-    with tqdm(total=len(utterances), unit="clip", disable=None) as progress:
-        for rows in LocalEngine().map(lambda: listen, blocks):
+    with (
+        weights(store, measured),
+        tqdm(total=len(utterances), unit="clip", disable=None) as progress,
+    ):
+        room = engine.run(partial(room_of, recognizer))
+        blocks = recognizer().blocks(measured.path, utterances, room)
+        for rows in engine.map(partial(listener_of, recognizer, measured.path), blocks):
             heard |= {row.utterance_id: row for row in rows}
             progress.update(len(rows))
     samples = settings.evaluate.bootstrap_samples
@@ -553,6 +569,7 @@ for command in (
     importing.ingest,
     importing.importing,
     align.align,
+    audio.audio,
     synthesise.synthesise,
     ctc.ctc,
     pseudo.pseudo_label,

@@ -24,6 +24,7 @@ from pydantic import (
     model_validator,
 )
 
+from al_loop.addresses import problem_of
 from al_loop.errors import ConfigError
 
 TOKEN_VARIABLE = "AL_LOOP_LABEL_STUDIO_TOKEN"
@@ -408,7 +409,42 @@ class TrainSettings(Section):
         10.0, description="training interrupted goes on from a save at most this old"
     )
     processes: Count = Field(
-        1, description="worker processes, started with accelerate: one a GPU of this machine"
+        1,
+        description="worker processes, one a GPU: started with accelerate on this machine, or by "
+        "Ray, where each occupies `engine.cpus_each` and `engine.gpus_each`. What Ray's workers "
+        "train beside one another (`ablate`, `arms`, `simulate`) each trains alone",
+    )
+
+
+def _of_clips(url: str) -> str:
+    if problem := problem_of(f"{url.rstrip('/')}/clip.flac"):
+        raise ValueError(problem)
+    return url
+
+
+class AudioSettings(Section):
+    """Where the clips are, if not in the workspace's folder."""
+
+    url: Annotated[str, AfterValidator(_of_clips)] | None = Field(
+        None,
+        pattern="^(s3|gs)://[^@?#]+$",
+        description="object storage that holds the clips, as s3://bucket/prefix or gs://…; the "
+        "workspace's audio/ is then a cache of it. Credentials come from the environment. Unset: "
+        "the workspace's audio/ holds them",
+    )
+    endpoint: str | None = Field(
+        None,
+        pattern="^https?://[^@?]+$",
+        description="of an S3-compatible server, for `url` and for addresses in manifests; unset: "
+        "Amazon's, or AWS_ENDPOINT_URL",
+    )
+    cache_folder: Path | None = Field(
+        None,
+        strict=False,
+        description="the cache, on each machine's own disk; unset: the workspace's audio/",
+    )
+    cache_gb: Positive = Field(
+        50.0, description="the cache's limit; what was not read for longest goes first"
     )
 
 
@@ -432,9 +468,7 @@ def _each_once(names: list[str]) -> list[str]:
 class PseudoLabelSettings(Section):
     """When what recognisers agree on is believed, and learned from."""
 
-    enabled: bool = Field(
-        False, description="whether every round makes them anew and trains on them"
-    )
+    enabled: bool = Field(False, description="whether every round makes some and trains on them")
     precision: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.95,
         description="share of their words that should be right: the agreement is asked for under "
@@ -523,6 +557,25 @@ class DashboardSettings(Section):
         return self
 
 
+class EngineSettings(Section):
+    """Where heavy work runs."""
+
+    kind: Literal["local", "ray"] = Field(
+        "local", description="`local` is this process; `ray` needs the extra `ray`"
+    )
+    address: str | None = Field(
+        None,
+        min_length=1,
+        description="of a Ray cluster that this machine is a node of: `auto` or `host:port`; "
+        "unset: a cluster on this machine, for as long as the command runs",
+    )
+    actors: Count = Field(1, description="workers at once")
+    cpus_each: Annotated[float, Field(ge=0)] = Field(1.0, description="CPUs that a worker occupies")
+    gpus_each: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="GPUs that a worker occupies; 0.5 puts two on each"
+    )
+
+
 class Settings(Section):
     """All of `al_loop.toml`. `seed` is where every round's own seed comes from."""
 
@@ -541,6 +594,8 @@ class Settings(Section):
     evaluate: EvaluateSettings = EvaluateSettings()
     promote: PromoteSettings = PromoteSettings()
     dashboard: DashboardSettings = DashboardSettings()
+    engine: EngineSettings = EngineSettings()
+    audio: AudioSettings = AudioSettings()
 
 
 def load_settings(path: Path) -> Settings:
@@ -564,6 +619,9 @@ def load_settings(path: Path) -> Settings:
     beside = {key: path.parent / file for key, file in files.items() if file is not None}
     label_studio = label_studio.model_copy(update=beside)
     settings = settings.model_copy(update={"label_studio": label_studio})
+    if folder := settings.audio.cache_folder:
+        audio = settings.audio.model_copy(update={"cache_folder": path.parent / folder})
+        settings = settings.model_copy(update={"audio": audio})
     return settings
 
 

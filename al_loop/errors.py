@@ -7,12 +7,18 @@
     ├── ManifestError           a manifest cannot be read at all (single bad rows are refused)
     ├── ModelError              weights or tokenizer cannot be had, or do not fit
     ├── TrainingError           training cannot go on (no examples, a loss that is not a number)
+    ├── StorageError            object storage cannot be reached, or does not let us in
+    ├── EngineError             a cluster cannot be had, or its workers die whatever they are given
     └── OracleError             the annotators' side cannot be reached or understood
         ├── OracleUnavailable   down, slow or overloaded: the same call may succeed later
         └── OracleRefused       wrong token, missing rights, missing project: somebody must act
 
 A message says what was got, what was expected and what to do next. It never holds a secret.
 """
+
+from __future__ import annotations
+
+from typing import Self
 
 
 class AlLoopError(Exception):
@@ -35,6 +41,9 @@ class AudioError(AlLoopError):
         self.reason = reason
         self.detail = detail
 
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str]]:
+        return type(self), (self.reason, self.detail)  # so that it comes back from other processes
+
 
 class ManifestError(AlLoopError):
     pass
@@ -45,6 +54,14 @@ class ModelError(AlLoopError):
 
 
 class TrainingError(AlLoopError):
+    pass
+
+
+class StorageError(AlLoopError):
+    pass
+
+
+class EngineError(AlLoopError):
     pass
 
 

@@ -31,6 +31,7 @@ from al_loop.records import (
     Profile,
     PseudoLabel,
     Pulled,
+    Room,
     Round,
     ScoredPool,
     Selection,
@@ -81,11 +82,17 @@ class Judge(Protocol):
 
 
 class Recognizer(Protocol):
-    """What hears, and learns."""
+    """What hears, and learns.
+
+    room: what there is for a block of clips where this is asked, so a worker must be asked.
+    blocks: utterances in blocks of a size that fits into such room, each clip given so many texts
+    at once. Depends on nothing else, so that a driver without the workers' device makes the same.
+    """
 
     def create_base(self, folder: Path) -> Mapping[str, Any]: ...
+    def room(self) -> Room: ...
     def blocks(
-        self, checkpoint: str, utterances: Sequence[Utterance], texts: int = 1
+        self, checkpoint: str, utterances: Sequence[Utterance], room: Room, texts: int = 1
     ) -> list[list[Utterance]]: ...
     def listener(self, checkpoint: str) -> Callable[[Sequence[Utterance]], list[Hypothesis]]: ...
     def profiler(
@@ -128,11 +135,30 @@ class Engine(Protocol):
 
     `map` makes a worker and hands it the blocks; results come in any order. A worker may say with
     an attribute `lanes` by how many threads at once it may be called. It takes no block before it
-    can work on it, so that what is left undone when the blocks end early is not begun.
+    can work on it, so that what is left undone when the blocks end early is not begun; blocks that
+    ran out are asked again after a result, for an iterator may have more by then. With an
+    attribute `kept` of `make_worker` that is true, the next map with an equal one may get the same
+    worker. refuse: is told of a block of one clip that cannot be worked on, with the reason's short
+    name and a sentence, and the others of its block are done without it; otherwise that is raised.
+
+    `run` does one piece of work. processes: how many it wants to be; an engine that can starts it
+    as often, in one group of torch.distributed, and gives what the first one returned.
+
+    actors: how many workers it has at once.
+
+    Both may take place in other processes, on other machines: `make_worker`, `work`, blocks and
+    results must pickle.
     """
 
-    def map(self, make_worker: Callable[[], Any], blocks: Iterable[Any]) -> Iterator[Any]: ...
-    def run(self, work: Callable[[], Any]) -> Any: ...
+    actors: int
+
+    def map(
+        self,
+        make_worker: Callable[[], Any],
+        blocks: Iterable[Any],
+        refuse: Callable[[Any, str, str], None] | None = ...,
+    ) -> Iterator[Any]: ...
+    def run(self, work: Callable[[], Any], processes: int = ...) -> Any: ...
 
 
 class Store(Protocol):
@@ -156,6 +182,20 @@ class Store(Protocol):
     ) -> AbstractContextManager[None]: ...
     def utterances(self, utterance_ids: Iterable[str]) -> list[Utterance]: ...
     def has_pool(self) -> bool: ...
+    def put_unhearable(self, refusals: Iterable[tuple[str, str, str]]) -> None: ...
+    def unhearable(self) -> Mapping[str, tuple[str, str]]: ...
+    def pool(self) -> Sequence[Utterance]: ...
+    def start_progress(
+        self,
+        process: str,
+        what: str,
+        total: int,
+        workers: int,
+        round_number: int | None,
+        stage: str | None,
+    ) -> None: ...
+    def put_progress(self, process: str, done: int) -> None: ...
+    def end_progress(self, process: str) -> None: ...
     def unprofiled(self, encoder: str) -> list[Utterance]: ...
     def unprofiled_beyond_pool(self, encoder: str) -> list[Utterance]: ...
     def profiles(self, encoder: str, utterance_ids: Iterable[str]) -> dict[str, Profile]: ...
@@ -219,7 +259,7 @@ class Store(Protocol):
     ) -> None: ...
     def pseudo_examples(self, source: str) -> list[Example]: ...
     def believed(self, language: str) -> list[PseudoLabel]: ...
-    def audio_path(self, utterance: Utterance) -> Path: ...
+    def samples(self, utterance: Utterance) -> np.ndarray: ...
     def learned_texts(self) -> list[tuple[str, str, str]]: ...
     def calibration(self, language: str, most: int) -> list[Utterance]: ...
     def pseudo_candidates(

@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 
-from al_loop.audio import decode
 from al_loop.config import Settings
 from al_loop.errors import AudioError, WorkspaceError
 from al_loop.leakage import find_leaks
@@ -186,7 +185,7 @@ class PseudoLabels:
         """
         try:
             return ears.hear(checkpoint, rows), {}
-        except WorkspaceError:
+        except AudioError:
             unreadable = self._unreadable(rows)
             if not unreadable:
                 raise
@@ -194,7 +193,7 @@ class PseudoLabels:
         more = "; …" if len(unreadable) > NAMED else ""
         self.say(
             f"  {len(unreadable)} clips cannot be read and are left out ({named}{more}); restore "
-            "them from a backup, or ingest them anew"
+            "them from a backup, or delete and ingest them anew"
         )
         readable = [row for row in rows if row.id not in unreadable]
         return ears.hear(checkpoint, readable), unreadable
@@ -203,7 +202,7 @@ class PseudoLabels:
         found = {}
         for row in rows:
             try:
-                decode(self.store.audio_path(row))
+                self.store.samples(row)
             except AudioError as exc:
                 found[row.id] = str(exc)
         return found

@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,8 @@ class Ears:
         scores: Mapping[str, Mapping[str, float]] = {}
         if speller is not None:
             found.recognisers["spelling"] = speller.id
-            spelled = self._spell(speller, rows, {name: list(n_best[name]) for name in n_best})
+            asked = {name: list(n_best[name]) for name in n_best}
+            spelled = self._spell(checkpoint, speller, rows, asked)
             for name, row in spelled.items():
                 texts[name]["spelling"] = [row["text"]]
             scores = {name: row["log_probs"] for name, row in spelled.items()}
@@ -203,6 +205,7 @@ class Ears:
 
     def _spell(
         self,
+        checkpoint: Checkpoint,
         speller: Speller,
         rows: Sequence[Utterance],
         asked: Mapping[str, Sequence[str]],
@@ -220,7 +223,13 @@ class Ears:
             for block in (speller.blocks(missing) if missing else [])
         ]
         done = 0
-        for spelled in self.listening.engine.map(lambda: speller.spell, blocks):
+        make_worker = partial(_spelling, self.speller)
+        refused = self.listening.refusals(checkpoint)
+
+        def refuse(block: Sequence[tuple[Utterance, Any]], reason: str, detail: str) -> None:
+            refused([row for row, _ in block], reason, detail)
+
+        for spelled in self.listening.engine.map(make_worker, blocks, refuse):
             kept.add(
                 {
                     "id": row.utterance_id,
@@ -232,7 +241,10 @@ class Ears:
                 for row in spelled
             )
             done += len(spelled)
+            refused.keep(done)
             self.say(f"  spelled {done} of {len(missing)} clips")
+        for line in refused.end():
+            self.say(line)
         return {row.id: kept.rows[row.id] for row in rows if row.id in kept.rows}
 
     def _kept(self, what: str, made_from: Sequence[Any]) -> Kept:
@@ -240,6 +252,10 @@ class Ears:
         path = self.store.pseudo_label_folder() / f"{what}-{key}{ENDING}"
         self.used.add(path)
         return Kept(path)
+
+
+def _spelling(speller: Callable[[], Speller]) -> Any:
+    return speller().spell
 
 
 def distinct(readings: Iterable[tuple[str, float]], language: str) -> dict[str, float]:

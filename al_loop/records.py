@@ -615,6 +615,18 @@ class Leak:
 
 
 @dataclass(frozen=True, slots=True)
+class Room:
+    """What a worker has for the clips of one decode.
+
+    bytes: of memory. distributions: of each clip's, over the vocabulary, that are in it at once;
+    None: one for every token.
+    """
+
+    bytes: float
+    distributions: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Round:
     """The state of one round. `stage` is the next one to run; None when the round is recorded."""
 

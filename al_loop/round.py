@@ -23,10 +23,9 @@ from al_loop.closing import closes_at, closing
 from al_loop.config import Settings
 from al_loop.errors import AlLoopError, ConfigError, ModelError, OracleUnavailable
 from al_loop.listening import Listening
+from al_loop.logs import LOG, about
 from al_loop.ports import Engine, Judge, Oracle, Recognizer, Speller, Store
 from al_loop.records import (
-    IN_HOUSE,
-    PSEUDO_LABEL,
     STAGES,
     Alternatives,
     Answer,
@@ -38,7 +37,6 @@ from al_loop.records import (
     Round,
     ScoredPool,
     Selection,
-    Source,
     Stage,
     Utterance,
     content_hash,
@@ -69,6 +67,11 @@ class Outcome:
     kind: Literal["recorded", "waiting", "paused", "idle", "stopped"]
     round: int | None
     message: str
+
+
+def train_with(recognizer: Callable[[], Recognizer], *given: Any) -> Mapping[str, Any]:
+    """`Recognizer.train`, of a recogniser that is made where the training runs."""
+    return recognizer().train(*given)
 
 
 def no_speller() -> Speller:
@@ -153,19 +156,22 @@ class Loop:
                 number,
                 f"round {number}: {stage} failed {failures} times, next try at {retry_at}",
             )
-        try:
-            if self.store.start_stage(number, stage, self.settings.model_dump_json()) > MOST_STARTS:
-                raise AlLoopError(
-                    f"round {number}: {stage} was started {MOST_STARTS} times and killed each "
-                    "time; look for what killed it (out of memory?), lower train.batch_size or "
-                    "model.memory_mb"
-                )
-            ended = work()
-        except Exception as exc:
-            pause = min(FIRST_PAUSE * 2 ** min(failures, 10), LONGEST_PAUSE)
-            message = str(exc) if isinstance(exc, AlLoopError) else repr(exc)
-            self.store.fail_stage(number, stage, message, (_now() + pause).isoformat())
-            raise
+        with about(round=number, stage=stage):
+            try:
+                starts = self.store.start_stage(number, stage, self.settings.model_dump_json())
+                if starts > MOST_STARTS:
+                    raise AlLoopError(
+                        f"round {number}: {stage} was started {MOST_STARTS} times and killed each "
+                        "time; look for what killed it (out of memory?), lower train.batch_size or "
+                        "model.memory_mb"
+                    )
+                ended = work()
+            except Exception as exc:
+                pause = min(FIRST_PAUSE * 2 ** min(failures, 10), LONGEST_PAUSE)
+                message = str(exc) if isinstance(exc, AlLoopError) else repr(exc)
+                LOG.error("failed: %s", message)
+                self.store.fail_stage(number, stage, message, (_now() + pause).isoformat())
+                raise
         if ended:  # it works, though it is not finished
             self.store.forget_failures(number, stage)
         return ended
@@ -488,35 +494,22 @@ class Loop:
     def _answers(self) -> list[Answer]:
         return self.store.answers(self._encoder, self.settings.labels.longest_answer_s)
 
-    def _build_manifest(self) -> tuple[Manifest, list[Leak]]:
+    def _build_manifest(self) -> tuple[Manifest, Sequence[Leak]]:
         """The training set as of now, and what was left out of it.
 
-        It is the train splits, the in-house labels and, where they are wanted, the pseudo-labels as
-        they were made last; less what an evaluation set holds too.
+        A source that the loop makes is written down with its present weight.
         """
-        from al_loop.leakage import check_share, find_leaks
         from al_loop.manifest import build_manifest
+        from al_loop.material import gather
 
-        rule = self.settings.mixture
-        self.store.put_source(
-            Source(IN_HOUSE, "in_house", self.settings.model.language, rule.in_house_weight)
-        )
-        examples = self.store.training_examples(IN_HOUSE)
-        if self.settings.pseudo_labels.enabled:
-            weight, language = self.settings.pseudo_labels.weight, self.settings.model.language
-            self.store.put_source(Source(PSEUDO_LABEL, "pseudo_label", language, weight))
-            examples += self.store.pseudo_examples(PSEUDO_LABEL)
         evaluation = self.store.evaluation_utterances()
-        leaks = find_leaks(examples, self.store.sample_hashes(), evaluation)
-        check_share(leaks, len(examples), rule.max_leak_share)
-        leaked = {leak.utterance_id for leak in leaks}
+        found = gather(self.settings, self.store, evaluation)
+        for source in found.made:
+            self.store.put_source(source)
         manifest = build_manifest(
-            [row for row in examples if row.utterance_id not in leaked],
-            {source.name: source for source in self.store.sources()},
-            rule,
-            {row.id for row in evaluation},
+            found.examples, found.sources, self.settings.mixture, {row.id for row in evaluation}
         )
-        return manifest, leaks
+        return manifest, found.leaks
 
     def _train(self, current: Round) -> None:
         import numpy as np
@@ -549,12 +542,21 @@ class Loop:
         rng = np.random.default_rng([current.seed, STAGES.index("train")])
         epochs = [draw_epoch(manifest, rng) for _ in range(rule.epochs)]
         name = f"round-{current.number:03d}-{candidate_id[:12]}"
-        recognizer, scratch = self.recognizer(), self.store.scratch_folder(name)
+        scratch = self.store.scratch_folder(name)
         with self.store.new_checkpoint_folder(name) as folder:
             sidecar = self.engine.run(
-                lambda: recognizer.train(
-                    parent.path, epochs, validation, rule, current.seed, folder, scratch
-                )
+                partial(
+                    train_with,
+                    self.recognizer,
+                    parent.path,
+                    epochs,
+                    validation,
+                    rule,
+                    current.seed,
+                    folder,
+                    scratch,
+                ),
+                rule.processes,
             )
         for note in sidecar.get("notes", ()):
             self.say(f"  {note}")

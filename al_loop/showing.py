@@ -32,7 +32,8 @@ class Showing:
         with a text. Words of such a text are weighed like all others, for want of marks would tell
         that it is special.
         """
-        if unshown := self.store.unshown():
+        refused = self.store.unhearable()  # they are shown without a text
+        if unshown := [row for row in self.store.unshown() if row.id not in refused]:
             checkpoint = self._showing()
             self.listening.listen(checkpoint, unshown)
             heard = self.store.hypotheses(checkpoint.id, [row.id for row in unshown])
@@ -49,7 +50,7 @@ class Showing:
             self.store.show(checkpoint.id, self.listening.confide(checkpoint, texts).values())
 
     def anew(self, checkpoint_id: str, tasks: Mapping[str, Task]) -> dict[str, Task]:
-        """The tasks with what this checkpoint hears, by task id."""
+        """The tasks with what this checkpoint hears, by task id, but for those it cannot hear."""
         checkpoint = self._checkpoint(checkpoint_id)
         ids = {task.key.utterance_id for task in tasks.values()}
         self.listening.listen(checkpoint, self.store.utterances(ids))
@@ -61,6 +62,8 @@ class Showing:
         found = {}
         for task_id, task in tasks.items():
             name = task.key.utterance_id
+            if name not in heard:
+                continue
             probs = sure[name].probabilities if name in sure else ()
             found[task_id] = replace(
                 task, hypothesis=heard[name].text, checkpoint_id=checkpoint.id, word_probs=probs
@@ -70,7 +73,8 @@ class Showing:
     def wrong_drafts(
         self, checkpoint_id: str, utterance_ids: Sequence[str], rng: np.random.Generator
     ) -> dict[str, str]:
-        """What gold tasks about these utterances show, by utterance id."""
+        """What gold tasks about these utterances show, by utterance id; none of a clip that cannot
+        be heard."""
         if not utterance_ids:
             return {}
         from al_loop.asking_plan import wrong_draft
@@ -82,6 +86,7 @@ class Showing:
         return {
             row.id: wrong_draft(texts[row.id], heard[row.id].text, row.language, rng)
             for row in utterances
+            if row.id in heard
         }
 
     def _showing(self) -> Checkpoint:

@@ -10,26 +10,33 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from al_loop.config import (
     CTC_FOLDER,
     EMBEDDED,
     OWN_CTC,
+    ModelSettings,
     Settings,
     label_studio_token,
     load_settings,
 )
-from al_loop.errors import ModelError, OracleUnavailable, WorkspaceError
+from al_loop.errors import ConfigError, ModelError, OracleUnavailable, WorkspaceError
+from al_loop.listening import Once
+from al_loop.logs import open_log
 from storage.spellers import Speller
 from storage.workspace import Workspace
 
 if TYPE_CHECKING:
+    from al_loop.clips import Clips
+    from al_loop.ports import Engine
     from al_loop.records import Checkpoint
     from al_loop.round import Loop
     from al_loop.whisper.ctc import CtcRecognizer
+    from al_loop.whisper.recognizer import WhisperRecognizer
     from al_loop.whisper.spelling import CtcSpeller
     from labeling.oracle import LabelStudioOracle
     from labeling.s3 import Bucket
@@ -39,16 +46,16 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("al_loop")
 
 
-def open_workspace(workspace: Path) -> tuple[Workspace, Settings, Store]:
+def open_workspace(workspace: Path, log_ahead: bool = True) -> tuple[Workspace, Settings, Store]:
+    """log_ahead: as `storage.database.Database` has it."""
     from storage.store import Store
 
     root = Workspace.open(workspace)
     settings = load_settings(root.config)
-    store = Store(root)
-    handler = logging.FileHandler(root.logs / "al_loop.log", encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    LOG.handlers = [handler]
-    LOG.setLevel(logging.INFO)
+    store = Store(root, log_ahead)
+    clips = cache(partial(clips_of, root, settings))
+    store.read_clip = lambda audio: clips().samples(audio)
+    open_log(root.logs / "al_loop.log")
     return root, settings, store
 
 
@@ -74,29 +81,59 @@ def wire(
 
     A workspace without a silence set gets the standard one.
     """
-    from al_loop.engine.local import LocalEngine
     from al_loop.round import Loop
     from labeling.quality import LabelJudge
-
-    @cache
-    def recognizer() -> Any:
-        from al_loop.whisper.recognizer import WhisperRecognizer
-
-        return WhisperRecognizer(root.root, settings.model)
 
     @cache
     def oracle() -> LabelStudioOracle:
         return connect_oracle(root, settings, store)
 
+    clips = clips_of(root, settings)
     if not store.silence_utterances():
         from al_loop.sources.silence import ingest_standard_silence
 
-        ingest_standard_silence(settings.model.language, store, root.root)
+        ingest_standard_silence(settings.model.language, store, root.root, clips)
     judge = LabelJudge(
         settings.labels, settings.model.language, lambda: read_gold_scores(root, settings)
     )
-    speller = cache(lambda: open_speller(root, settings))
-    return Loop(settings, store, LocalEngine(), recognizer, oracle, judge, say, speller=speller)
+    engine, recognizer = open_engine(settings), recognizer_of(root, settings.model, clips)
+    speller = Once(partial(open_speller, root, settings))
+    return Loop(settings, store, engine, recognizer, oracle, judge, say, speller=speller)
+
+
+def open_engine(settings: Settings) -> Engine:
+    """Where the configuration has heavy work run; nothing is started before the first work.
+
+    Raises ConfigError where that is Ray and Ray is not installed.
+    """
+    from al_loop.engine.local import LocalEngine
+
+    rule = settings.engine
+    if rule.kind == "local":
+        return LocalEngine()
+    from al_loop.engine.ray import RayEngine
+
+    return RayEngine(rule.address, rule.actors, rule.cpus_each, rule.gpus_each)
+
+
+def clips_of(root: Workspace, settings: Settings) -> Clips:
+    """Where the workspace's audio is; nothing is reached before the first clip."""
+    from al_loop.clips import Clips, place_of
+
+    return Clips(place_of(root.root, settings.audio))
+
+
+def recognizer_of(
+    root: Workspace, settings: ModelSettings, clips: Clips
+) -> Callable[[], WhisperRecognizer]:
+    """What makes the workspace's recogniser, once in any process that it gets to."""
+    return Once(partial(_recognizer, root.root, settings, clips))
+
+
+def _recognizer(root: Path, settings: ModelSettings, clips: Clips) -> WhisperRecognizer:
+    from al_loop.whisper.recognizer import WhisperRecognizer
+
+    return WhisperRecognizer(root, settings, clips)
 
 
 def load_ctc(
@@ -131,7 +168,7 @@ def open_speller(root: Workspace, settings: Settings) -> CtcSpeller:
     """The same as a second opinion."""
     from al_loop.whisper.spelling import CtcSpeller
 
-    return CtcSpeller(load_ctc(root, settings), root.root)
+    return CtcSpeller(load_ctc(root, settings), clips_of(root, settings))
 
 
 def read_gold_scores(root: Workspace, settings: Settings) -> dict[str, float]:
@@ -188,15 +225,33 @@ def audio_address(settings: Settings, workspace_id: str, audio: str) -> str:
     path, prefix = audio.removeprefix("audio/"), settings.label_studio.audio_url
     if prefix is not None:
         return f"{prefix.rstrip('/')}/{path}"
+    if settings.audio.url is not None:
+        raise ConfigError(
+            "with audio.url the workspace's audio/ holds only what was read last, and annotators "
+            "would not hear the rest: set label_studio.audio_url to where they hear all. The same "
+            "s3:// address (with label_studio.s3_endpoint) serves for both"
+        )
     return local_audio_url(f"{workspace_id}/{path}")
 
 
 def bring_audio(root: Workspace, settings: Settings, audio: Sequence[str]) -> None:
-    """Bring these clips of the workspace to where their addresses lead, if that is a bucket."""
+    """Bring these clips of the workspace to where their addresses lead, if that is a bucket, and
+    another place than the clips' own."""
     from labeling.s3 import upload
 
+    rule, ours = settings.label_studio, settings.audio
+    if ours.url is not None and rule.audio_url is not None:
+        same = ours.url.rstrip("/") == rule.audio_url.rstrip("/")
+        if same and ours.endpoint == rule.s3_endpoint:
+            return
     if bucket := find_bucket(settings):
-        upload(bucket, root.root, audio)
+        clips = clips_of(root, settings)
+        with TemporaryDirectory() as copies:
+            for path in audio if ours.url else ():
+                copy = Path(copies, path)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                copy.write_bytes(clips.read(path))
+            upload(bucket, Path(copies) if ours.url else root.root, audio)
 
 
 def make_audible(

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from al_loop.alignment.segments import Rules
+from al_loop.clips import Clips, Place
 from al_loop.config import ModelSettings
 from al_loop.errors import AlLoopError
 from al_loop.metrics import count_errors
@@ -110,7 +111,8 @@ def run(
                 )
                 for least in sorted({*THRESHOLDS, Rules().min_score})
             }
-            heard = spelled(recogniser, Path(), taken if CONDITIONS[condition] is None else [])
+            clear = taken if CONDITIONS[condition] is None else []
+            heard = spelled(recogniser, Clips(Place(Path())), clear)
             counts = [count_errors(row.text or "", text, "ky") for row, text in heard]
             results.append(
                 Result(
@@ -149,7 +151,8 @@ def _recogniser(folder: Path, clips: Sequence[Utterance], epochs: int) -> tuple[
         for row in clips
     ]
     started = time.perf_counter()
-    job = CtcJob(Path(), base, examples, [], rule, 0, "cpu", place, scratch, {"made_from": "base"})
+    here, made_from = Clips(Place(Path())), {"made_from": "base"}
+    job = CtcJob(here, base, examples, [], rule, 0, "cpu", place, scratch, made_from)
     train(job, lambda note: print(note, file=sys.stderr, flush=True))
     seconds = time.perf_counter() - started
     shutil.rmtree(scratch)

@@ -16,7 +16,7 @@ def hearing(
     listener = recognizer.listener(checkpoint)
 
     def hear(clips: Sequence[Utterance]) -> list[Hypothesis]:
-        blocks = recognizer.blocks(checkpoint, clips)
+        blocks = recognizer.blocks(checkpoint, clips, recognizer.room())
         found = {
             row.utterance_id: row
             for rows in LocalEngine().map(lambda: listener, blocks)

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from al_loop.clips import Clips, Place
 from al_loop.config import MixtureSettings, Settings, TrainSettings
 from al_loop.engine.local import LocalEngine
 from al_loop.errors import AlLoopError
@@ -59,6 +60,9 @@ SEED = 0
 SAMPLES = 1000
 LEARNING_RATE = 1e-4
 BATCH_SIZE = 8
+PRECISION = 0.65
+"""Asked for. With recognisers that learned 100 clips no agreement is worth 85% or 70%: asking for
+these keeps no clip (docs/lab-notes.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,7 @@ class Result:
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.pseudo")
     parser.add_argument("--quick", action="store_true", help="a few clips; writes no report")
-    parser.add_argument("--precision", type=float, default=0.85, metavar="SHARE")
+    parser.add_argument("--precision", type=float, default=PRECISION, metavar="SHARE")
     parser.add_argument("--choice", choices=("vote", "risk"), default="vote")
     given = parser.parse_args(arguments)
     sizes = QUICK if given.quick else FULL
@@ -265,7 +269,7 @@ def _speller(
         rule = training_settings(epochs, frozen=True, save_minutes=settings.train.save_minutes)
         with whole_folder(target) as folder:
             job = CtcJob(
-                root,
+                Clips(Place(root)),
                 root / checkpoint.path,
                 examples,
                 [],
@@ -278,7 +282,7 @@ def _speller(
             )
             train(job, tell)
         shutil.rmtree(scratch)
-    return CtcSpeller(load_recognizer(str(target)), root)
+    return CtcSpeller(load_recognizer(str(target)), Clips(Place(root)))
 
 
 # -- the result ------------------------------------------------------------------------------------

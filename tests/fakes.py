@@ -33,6 +33,7 @@ from al_loop.records import (
     Pulled,
     PulledTask,
     Refusal,
+    Room,
     Source,
     SourceKind,
     Spelled,
@@ -84,7 +85,7 @@ class FakeRecognizer:
     progress: what one training adds to the skill; below zero the model unlearns. base_failure,
     failure: what `create_base` and `train` raise, if anything. trainings: what `train` was called
     with. confided: the skills and texts that `confider` was made with. quiet, shapeless: ids of
-    clips that are too quiet, and that have no embedding.
+    clips that are too quiet, and that have no embedding. A clip needs one byte.
     """
 
     def __init__(self, root: Path) -> None:
@@ -104,10 +105,14 @@ class FakeRecognizer:
         sidecar = {"made_from": model.checkpoint, "token_started_from": model.donor}
         return self._save(folder, {**sidecar, "model": model.identity(), "skill": 0})
 
+    def room(self) -> Room:
+        return Room(bytes=5, distributions=None)
+
     def blocks(
-        self, checkpoint: str, utterances: Sequence[Utterance], texts: int = 1
+        self, checkpoint: str, utterances: Sequence[Utterance], room: Room, texts: int = 1
     ) -> list[list[Utterance]]:
-        return [list(utterances[start : start + 5]) for start in range(0, len(utterances), 5)]
+        size = int(room.bytes)
+        return [list(utterances[start : start + size]) for start in range(0, len(utterances), size)]
 
     def listener(self, checkpoint: str) -> Callable[[Sequence[Utterance]], list[Hypothesis]]:
         skill = self._skill(checkpoint)

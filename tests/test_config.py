@@ -130,3 +130,11 @@ def test_a_secret_in_the_wrong_place_is_refused_and_not_shown(tmp_path: Path, te
     with pytest.raises(ConfigError, match="label_studio") as caught:
         load_settings(write(tmp_path, text))
     assert "ter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["s3://b//p", "gs://b/p//q", "s3:///p"])
+def test_an_audio_url_with_an_empty_part_is_refused(tmp_path: Path, url: str) -> None:
+    with pytest.raises(ConfigError, match=r"audio\.url"):
+        load_settings(write(tmp_path, f"[audio]\nurl = '{url}'"))
+    for good in ("s3://b", "s3://b/p", "s3://b/p/"):
+        assert load_settings(write(tmp_path, f"[audio]\nurl = '{good}'")).audio.url == good

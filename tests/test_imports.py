@@ -26,10 +26,13 @@ ROOMS = {
     "al_loop.records": "",
     "al_loop.languages": "",
     "al_loop.groups": "",
-    "al_loop.config": "pydantic",
+    "al_loop.config": "al_loop.addresses pydantic",
     "al_loop.config_file": "al_loop.config tomli_w",
     "al_loop.ports": "al_loop.config",
-    "al_loop.listening": "al_loop.ports",
+    "al_loop.logs": "filelock pythonjsonlogger",
+    "al_loop.progress": "al_loop.logs",
+    "al_loop.listening": "al_loop.logs al_loop.ports al_loop.progress al_loop.refusals",
+    "al_loop.refusals": "al_loop.logs al_loop.ports",
     "al_loop.asking": "al_loop.asking_plan al_loop.config al_loop.listening al_loop.ports "
     "al_loop.showing numpy",
     "al_loop.asking_plan": "al_loop.metrics al_loop.text numpy",
@@ -46,15 +49,20 @@ ROOMS = {
     "al_loop.confusions": "al_loop.text jiwer",
     "al_loop.agreement": "al_loop.text jiwer",
     "al_loop.annotators": "al_loop.agreement al_loop.metrics al_loop.text numpy",
-    "al_loop.exports": "al_loop.audio datasets pyarrow",
+    "al_loop.exports": "al_loop.audio al_loop.clips datasets pyarrow",
+    "al_loop.addresses": "",
+    "al_loop.cache": "",
+    "al_loop.clips": "al_loop.audio al_loop.cache al_loop.config al_loop.objects numpy",
+    "al_loop.objects": "al_loop.addresses al_loop.web fsspec pyarrow",
+    "al_loop.web": "al_loop.addresses httpx",
     "al_loop.doctor": "al_loop labeling storage httpx",
     "al_loop.commands": "al_loop labeling storage ui click filelock numpy tqdm",
     "al_loop.rescoring": "al_loop.acquisition al_loop.config al_loop.listening al_loop.ports numpy",
     "al_loop.round": "al_loop.acquisition al_loop.asking al_loop.closing al_loop.config "
-    "al_loop.ports al_loop.manifest al_loop.mixture al_loop.evaluation al_loop.evidence "
-    "al_loop.leakage al_loop.listening al_loop.promotion al_loop.pseudo_labels "
-    "al_loop.pseudo_lines al_loop.rescoring numpy",
-    "al_loop.pseudo_labels": "al_loop.audio al_loop.config al_loop.leakage al_loop.listening "
+    "al_loop.ports al_loop.manifest al_loop.material al_loop.mixture al_loop.evaluation "
+    "al_loop.evidence al_loop.leakage al_loop.listening al_loop.logs al_loop.promotion "
+    "al_loop.pseudo_labels al_loop.pseudo_lines al_loop.rescoring numpy",
+    "al_loop.pseudo_labels": "al_loop.config al_loop.leakage al_loop.listening "
     "al_loop.ports al_loop.pseudo al_loop.pseudo_choice al_loop.pseudo_rating "
     "al_loop.pseudo_readings al_loop.text numpy",
     "al_loop.pseudo_rating": "al_loop.metrics al_loop.pseudo al_loop.pseudo_readings al_loop.text",
@@ -71,7 +79,7 @@ ROOMS = {
     "al_loop.evidence_lines": "",
     "al_loop.stopping": "al_loop.learning_curve numpy",
     "al_loop.learning_curve": "numpy",
-    "al_loop.trial": "al_loop.config al_loop.ports",
+    "al_loop.trial": "al_loop.config al_loop.engine.local al_loop.ports filelock",
     "al_loop.arms": "al_loop.arms_plan al_loop.config al_loop.evaluation al_loop.metrics "
     "al_loop.mixture al_loop.ports al_loop.trial numpy",
     "al_loop.arms_plan": "al_loop.config al_loop.leakage al_loop.manifest al_loop.ports "
@@ -79,13 +87,14 @@ ROOMS = {
     "al_loop.ablate": "al_loop.ablate_plan al_loop.ablation_table al_loop.config "
     "al_loop.evaluation al_loop.leakage al_loop.listening al_loop.metrics al_loop.ports "
     "al_loop.simulation al_loop.trial numpy",
-    "al_loop.ablate_plan": "al_loop.config al_loop.leakage al_loop.manifest al_loop.mixture "
+    "al_loop.ablate_plan": "al_loop.config al_loop.manifest al_loop.material al_loop.mixture "
     "al_loop.ports al_loop.simulation al_loop.trial numpy",
     "al_loop.ablation_table": "al_loop.metrics al_loop.paired al_loop.simulation numpy",
     "al_loop.simulate": "al_loop.simulation al_loop.config",
     "al_loop.simulation": "al_loop.simulation al_loop.acquisition al_loop.config al_loop.metrics "
     "al_loop.text altair numpy scipy tomli_w",
     "al_loop.manifest": "al_loop.config al_loop.mixture",
+    "al_loop.material": "al_loop.config al_loop.leakage al_loop.ports",
     "al_loop.mixture": "al_loop.config numpy",
     "al_loop.text": "al_loop.numerals",
     "al_loop.numerals": "num2words",
@@ -96,15 +105,17 @@ ROOMS = {
     "al_loop.evaluation": "al_loop.metrics al_loop.promotion al_loop.text numpy",
     "al_loop.audio": "av numpy soxr",
     "al_loop.alignment": "al_loop.alignment numpy",
-    "al_loop.sources": "al_loop.sources al_loop.alignment al_loop.audio al_loop.groups "
-    "al_loop.languages al_loop.leakage al_loop.licences al_loop.silence al_loop.text av datasets "
+    "al_loop.sources": "al_loop.sources al_loop.addresses al_loop.alignment al_loop.audio "
+    "al_loop.clips al_loop.groups "
+    "al_loop.languages al_loop.leakage al_loop.licences al_loop.objects al_loop.silence "
+    "al_loop.text av datasets "
     "espeakng_loader faster_whisper filelock fsspec huggingface_hub lhotse numpy pypdf scipy soxr "
     "torch transformers uroman yaml",
-    "al_loop.whisper": "al_loop.whisper al_loop.alignment al_loop.audio al_loop.config "
-    "al_loop.languages al_loop.text numpy safetensors soxr torch transformers "
+    "al_loop.whisper": "al_loop.whisper al_loop.alignment al_loop.audio al_loop.clips "
+    "al_loop.config al_loop.languages al_loop.text numpy safetensors soxr torch transformers "
     "huggingface_hub accelerate peft ctranslate2 tokenizers faster_whisper",
-    "al_loop.engine": "al_loop.engine ray",
-    "al_loop.report": "al_loop.closing al_loop.evidence_lines",
+    "al_loop.engine": "al_loop.engine ray torch",
+    "al_loop.report": "al_loop.closing al_loop.evidence_lines al_loop.progress",
     "al_loop.model_card": "al_loop.licences al_loop.report",
     "al_loop.licences": "",
     "al_loop.demo": "al_loop.demo al_loop.metrics al_loop.report al_loop.sources.espeak numpy",
@@ -113,18 +124,20 @@ ROOMS = {
     "al_loop.__main__": "al_loop.cli",
     "labeling": "labeling al_loop.agreement al_loop.metrics al_loop.rover al_loop.text httpx "
     "filelock platformdirs label_studio_sdk jiwer numpy boto3 botocore",
-    "storage": "storage al_loop.groups numpy sqlite_utils",
+    "storage": "storage al_loop.groups numpy pyarrow sqlite_utils",
     "ui": "ui al_loop.ablation_table al_loop.alarms al_loop.annotators al_loop.audio "
-    "al_loop.licences "
+    "al_loop.clips al_loop.licences "
     "al_loop.config al_loop.confusions "
-    "al_loop.hours al_loop.metrics al_loop.overview al_loop.paired al_loop.report al_loop.text "
+    "al_loop.hours al_loop.metrics al_loop.overview al_loop.paired al_loop.progress al_loop.report "
+    "al_loop.text "
     "al_loop.simulation al_loop.verdict storage.queries storage.workspace PIL altair numpy pandas "
     "starlette streamlit vl_convert",
 }
 FOR_TYPES = {
     "al_loop.records": "numpy",
     "al_loop.ports": "numpy",
-    "al_loop.simulation": "al_loop.round",
+    "al_loop.simulation": "al_loop.ports al_loop.round",
+    "al_loop.sources": "al_loop.ports",
     "al_loop.report": "al_loop.config storage.queries",
     "al_loop.closing": "al_loop.config",
     "al_loop.model_card": "storage.queries",

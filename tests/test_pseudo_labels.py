@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from al_loop.errors import ModelError, WorkspaceError
+from al_loop.errors import AudioError, ModelError, WorkspaceError
 from al_loop.metrics import count_errors
 from al_loop.pseudo_labels import FEWEST_CLIPS, Made, PseudoLabels
 from al_loop.pseudo_lines import kept_line, lines
@@ -183,6 +183,35 @@ def test_too_few_known_words_are_refused_with_what_to_do(world: World) -> None:
         make(world)
     assert FEWEST_CLIPS == 30
     assert world.speller.heard == []  # nothing was listened to in vain
+
+
+def test_a_clip_that_workers_cannot_read_is_left_out(world: World) -> None:
+    """Judged by what reads for them: a decoder alone does not see every damage."""
+    (bad,) = world.store.calibration("ky", 1)
+
+    def read(audio: str) -> np.ndarray:
+        if audio == bad.audio:
+            raise AudioError("corrupt", "its samples are not those that were written")
+        return np.ones(16_000, np.float32)
+
+    class Reading(FakeRecognizer):
+        def listener(self, checkpoint: str) -> Callable[[Sequence[Utterance]], list[Hypothesis]]:
+            listen = super().listener(checkpoint)
+
+            def heard(block: Sequence[Utterance]) -> list[Hypothesis]:
+                for row in block:
+                    read(row.audio)
+                return listen(block)
+
+            return heard
+
+    world.recognizer = Reading(world.store.workspace.root)
+    world.store.read_clip = read
+    made = make(world)
+    assert list(made.report["unreadable"]) == [bad.id]
+    assert made.report["calibration"]["clips"] == CALIBRATION - 1
+    assert made.labels
+    assert any("1 clips cannot be read" in line for line in world.said)
 
 
 def test_nothing_is_made_of_silence_that_all_agree_on(world: World) -> None:

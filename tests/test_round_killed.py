@@ -32,7 +32,7 @@ class DyingStore:
     """
 
     READS = (
-        "answered", "answers", "arms", "audio_path", "being_drawn", "believed",
+        "answered", "answers", "arms", "being_drawn", "believed",
         "calibration", "cases", "checkpoint",
         "current_checkpoint_id",
         "curve_points", "evaluation_utterances", "failures", "follow_ups_due", "has_pool", "heard",
@@ -42,7 +42,7 @@ class DyingStore:
         "next_copies", "next_rank",
         "open_round", "open_tasks", "outdated", "places", "profiles", "pseudo_candidates",
         "pseudo_examples", "pseudo_label_folder", "refreshed_for", "released",
-        "repeatable", "scored_pool", "sources", "swept_at", "training_examples",
+        "repeatable", "samples", "scored_pool", "sources", "swept_at", "training_examples",
         "unanswered_reasons", "unmarked", "unprofiled", "unprofiled_beyond_pool", "unpushed",
         "unshown", "utterances", "word_error_rate", "workspace",
     )  # fmt: skip

@@ -18,14 +18,15 @@ from importlib.util import find_spec
 from typing import Any, TypeVar
 
 from al_loop.engine.backlog import Backlog
-from al_loop.engine.ray_crew import MOST_LANES, Crew, EngineError, Member, dismiss, work_off
+from al_loop.engine.ray_crew import MOST_LANES, Crew, Member, dismiss, work_off
+from al_loop.engine.ray_group import Group, run_group
 from al_loop.engine.ray_host import Host
-from al_loop.errors import ConfigError
+from al_loop.errors import ConfigError, EngineError
 
 if find_spec("ray") is None:
     raise ConfigError(
-        "the engine 'ray' was asked for, and Ray is not installed here: run "
-        "`pip install 'al-loop[ray]'`, or set the engine to 'local'"
+        "engine.kind is 'ray', and Ray is not installed here: run `pip install 'al-loop[ray]'`, or "
+        "set engine.kind to 'local'"
     )
 
 Block = TypeVar("Block")
@@ -92,16 +93,27 @@ class RayEngine:
 
         refuse: called in this process with a block of one clip (or one that cannot be halved), the
         reason's short name and a sentence: `worker_died`, `out_of_memory`, or an AudioError's own.
-        Without it the first of these is raised, as is whatever else a worker raises, behind what
-        the others have in hand. Raises EngineError where workers die whatever they are given.
+        Without it the first of these is raised, the first two as EngineError. That and whatever
+        else a worker, `refuse` or the blocks raise comes behind what the others have in hand.
+        Raises EngineError where workers die whatever they are given.
         """
         return self._map(make_worker, blocks, refuse, self.actors)
 
-    def run(self, work: Callable[[], Result]) -> Result:
+    def run(self, work: Callable[[], Result], processes: int = 1) -> Result:
         """Do the work in one actor; again, where that dies. It must pickle, and so must the result.
 
-        Kept workers are dropped first, for they hold memory that the work may need.
+        processes: with more than one, it is done in each of so many, which form a group of
+        torch.distributed, and what the first returned comes back; all are started again where one
+        dies. Kept workers are dropped first, for they hold memory that the work may need.
         """
+        if processes > 1:
+            self._connect()
+            dismiss(self._kept)
+            self._kept = []
+            is_local = self.address is None
+            group = Group(processes, self.cpus_each, self.gpus_each, is_local)
+            result: Result = run_group(work, group, self.attempts)
+            return result
         for result in self._map(_make_caller, [work], None, 1):
             return result
         raise AssertionError("one block has one result")
@@ -172,12 +184,11 @@ class RayEngine:
                     object_store_memory=OBJECT_STORE_BYTES,
                     **quiet,
                 )
-        except (OSError, RuntimeError, ValueError) as exc:
-            where = f"the Ray cluster at {self.address}" if self.address else "a local Ray cluster"
-            raise EngineError(
-                f"{where} cannot be had: {exc}; check the address, that this machine is one of its "
-                f"nodes, and that it runs Ray {ray.__version__}"
-            ) from exc
+        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as exc:
+            raise EngineError(_not_had(self.address, exc, ray.__version__)) from exc
+        # the listener of a driver prints to stdout, whatever log_to_driver says, when a worker
+        # dies; Ray has no other switch for that
+        ray._private.worker._worker_logs_enabled = False
         self._is_ours = True
 
     def _check_room(self) -> None:
@@ -215,6 +226,19 @@ def _knock(address: str) -> None:
     host, _, port = address.rpartition("/")[2].rpartition(":")
     if port.isdecimal():  # `auto` and such are Ray's to find
         socket.create_connection((host.strip("[]"), int(port)), KNOCK_S).close()
+
+
+def _not_had(address: str | None, error: BaseException, version: str) -> str:
+    if address is None:
+        return (
+            f"a local Ray cluster cannot be started: {error}; look for room in /dev/shm and in "
+            "/tmp/ray, where its logs are, and for free memory"
+        )
+    return (
+        f"the Ray cluster at {address} cannot be had: {error}; check the address, that this "
+        f"machine is one of its nodes, that it runs Ray {version}, and RAY_AUTH_MODE and the token "
+        "if it asks for one"
+    )
 
 
 def _make_caller() -> Callable[[Callable[[], Any]], Any]:

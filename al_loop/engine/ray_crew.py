@@ -12,30 +12,39 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from al_loop.engine.backlog import Backlog, Convicted, Job
+from al_loop.engine.backlog import (
+    OUT_OF_MEMORY,
+    Backlog,
+    Job,
+    Refuse,
+    advice,
+    sentence,
+    settle,
+    size,
+)
 from al_loop.engine.ray_host import Finished, Raised
-from al_loop.errors import AlLoopError, AudioError
+from al_loop.errors import EngineError
 
 LOG = logging.getLogger("al_loop")
 MOST_LANES = 8
 """Calls that an actor takes at once; fixed before the worker is made, which says its lanes."""
 PATIENCE_S = 60
 """After so long without any event it is said what the cluster is short of."""
+LARGEST_PATIENCE = 4
+"""Ours: so many times the deaths that are borne without a conviction are borne with some."""
 KILLED_S = 30
 """Longest wait for what a killed actor still had to deliver."""
 MOST_SAID = 250
 """Letters of what Ray says about a death; its advice follows behind."""
 
 
-class EngineError(AlLoopError):
-    """The cluster cannot be had, or its workers die whatever they are given."""
-
-
 @dataclass(slots=True, eq=False)
 class Member:
-    """An actor. making: what will say its lanes, until that is known. hand: jobs by reference."""
+    """An actor. making: what will say its lanes, until that is known. hand: jobs by reference.
+    worker: its node and process id, once that is known."""
 
     actor: Any
+    worker: str = "?"
     making: Any = None
     lanes: int = 0
     hand: dict[Any, Job[Any]] = field(default_factory=dict)
@@ -54,7 +63,7 @@ Outcome = tuple[list[Job[Any]], Finished | Raised | Died]
 def work_off(
     crew: Crew,
     backlog: Backlog[Any],
-    refuse: Callable[[Any, str, str], None] | None,
+    refuse: Refuse | None,
     attempts: int,
 ) -> Iterator[Any]:
     """The results, as they come. refuse: gets what is convicted; without it that is raised.
@@ -62,52 +71,50 @@ def work_off(
     What ends the run is raised when nobody has anything in hand any more.
     """
     failure: BaseException | None = None
-    deaths = 0  # since anything was finished
     patience = attempts * (len(crew.members) + 3)
+    deaths, bearable = 0, patience  # since anything was finished
     while True:
         if failure is None:
-            crew.hand_out(backlog)
+            try:
+                crew.hand_out(backlog)
+            except Exception as exc:  # of the blocks
+                failure = exc
         if not crew.is_at_work() and (failure is not None or backlog.is_done()):
             break
         for jobs, outcome in crew.wait():
             if isinstance(outcome, Finished):
-                deaths = 0
+                deaths, bearable = 0, patience
+                _tell(jobs, outcome)
                 yield outcome.result
                 continue
-            error = _settle(backlog, jobs, outcome, refuse)
-            if isinstance(outcome, Died):
+            ending: BaseException | None = None
+            if isinstance(outcome, Raised):
+                ending = outcome.error()
+                if jobs:
+                    ending = settle(backlog, jobs[0], ending, refuse)
+            else:
                 deaths += 1
-                if deaths >= patience:
-                    error = EngineError(
+                found = backlog.died(jobs, outcome.reason, outcome.why)
+                if found is not None:
+                    bearable = min(deaths + patience, LARGEST_PATIENCE * patience)
+                    ending = sentence(found, refuse)
+                if deaths >= bearable:
+                    ending = EngineError(
                         f"{deaths} workers died and nothing was finished, so it is no single "
-                        f"clip's fault; the last: {outcome.why}"
+                        f"clip's fault; the last: {outcome.why}{advice(outcome.reason)}"
                     )
-            failure = failure or error
+            failure = failure or ending
     if failure is not None:
         raise failure
 
 
-def _settle(
-    backlog: Backlog[Any],
-    jobs: list[Job[Any]],
-    outcome: Died | Raised,
-    refuse: Callable[[Any, str, str], None] | None,
-) -> BaseException | None:
-    """Have done again what can be, or refuse it. Returns what ends the run."""
-    found: Convicted[Any] | None
-    if isinstance(outcome, Died):
-        found = backlog.died(jobs, outcome.reason, outcome.why)
-    else:
-        error = outcome.error()
-        if not jobs or refuse is None or not isinstance(error, AudioError):
-            return error
-        found = backlog.blame(jobs[0], error.reason, error.detail)
-    if found is None:
-        return None
-    if refuse is None:
-        return EngineError(f"{found.reason}: {found.detail}")
-    refuse(found.block, found.reason, found.detail)
-    return None
+def _tell(jobs: list[Job[Any]], done: Finished) -> None:
+    facts = {
+        "worker": done.worker,
+        "clips": sum(size(job.block) for job in jobs),
+        "seconds": round(done.seconds, 3),
+    }
+    LOG.info("a block is done", extra=facts)
 
 
 class Crew:
@@ -169,13 +176,12 @@ class Crew:
         member = owners[ref]
         jobs = [member.hand.pop(ref)] if ref in member.hand else []
         outcome = _fetch(ref)
-        if jobs and isinstance(outcome, Raised) and outcome.is_memory:
-            outcome = Died("out_of_memory", outcome.summary)
         if isinstance(outcome, Died):
             return self._bury(member, jobs, outcome)
         if not jobs:
             member.making = None
             if isinstance(outcome, Finished):
+                member.worker = outcome.worker
                 member.lanes = min(outcome.result, MOST_LANES)
                 return []
         return [(jobs, outcome)]
@@ -192,6 +198,14 @@ class Crew:
                 saved.append(([job], outcome))
             else:
                 lost.append(job)
+        facts = {
+            "worker": member.worker,
+            "reason": death.reason,
+            "detail": death.why,
+            "blocks": len(lost),
+            "clips": sum(size(job.block) for job in lost),
+        }
+        LOG.warning("a worker is lost with what it had in hand", extra=facts)
         self._hire()
         return [(lost, death), *saved]
 
@@ -209,7 +223,7 @@ def _fetch(ref: Any, timeout_s: float | None = None) -> Finished | Raised | Died
             return Raised.of(RuntimeError(str(exc)))
         said = " ".join(str(exc).split())
         why = said.partition("The actor is dead because ")[2] or said
-        reason = "out_of_memory" if isinstance(exc, OutOfMemoryError) else "worker_died"
+        reason = OUT_OF_MEMORY if isinstance(exc, OutOfMemoryError) else "worker_died"
         return Died(reason, why[:MOST_SAID])
     return found
 

@@ -6,22 +6,26 @@ asks can tell a worker that raised from one that died.
 
 from __future__ import annotations
 
-import copyreg
+import os
 import pickle
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from socket import gethostname
+from time import monotonic
 from typing import Any
 
-from al_loop.errors import AlLoopError, AudioError
-
-copyreg.pickle(AudioError, lambda error: (AudioError, (error.reason, error.detail)))
+from al_loop.errors import AlLoopError
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
+    """worker: the node and the process id of the actor. seconds: that the work took there."""
+
     result: Any
+    worker: str = ""
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +35,12 @@ class Raised:
     pickled: bytes
     summary: str
     trace: str
-    is_memory: bool
 
     @classmethod
     def of(cls, error: Exception) -> Raised:
         summary = f"{type(error).__name__}: {error}"
         trace = "".join(traceback.format_exception(error))
-        return cls(_pickled(error, summary), summary, trace, _is_memory(error))
+        return cls(_pickled(error, summary), summary, trace)
 
     def error(self) -> BaseException:
         error: BaseException = pickle.loads(self.pickled)
@@ -71,10 +74,12 @@ class Host:
 
 
 def _try(work: Callable[[], Any]) -> Finished | Raised:
+    began = monotonic()
     try:
-        return Finished(work())
+        result = work()
     except Exception as exc:
         return Raised.of(exc)
+    return Finished(result, f"{gethostname()} {os.getpid()}", monotonic() - began)
 
 
 def _pickled(error: Exception, summary: str) -> bytes:
@@ -88,11 +93,3 @@ def _pickled(error: Exception, summary: str) -> bytes:
         ours = isinstance(error, AlLoopError)
         return pickle.dumps(AlLoopError(str(error)) if ours else RuntimeError(summary))
     return pickled
-
-
-def _is_memory(error: Exception) -> bool:
-    """Of this process or of a GPU: torch and CTranslate2 raise RuntimeError for both."""
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError)
-        and any(words in str(error) for words in ("out of memory", "allocate memory"))
-    )

@@ -1,7 +1,8 @@
-"""A training from its files to its files, in this process or in several that accelerate starts.
+"""A training from its files to its files, in this process or in several that train together.
 
-`python -m al_loop.whisper.jobs JOB` is one of several. Workers know the job's files and one
-another; the lock, the database and Label Studio stay with the process that launched them.
+An engine may have started these; otherwise accelerate does, and `python -m al_loop.whisper.jobs
+JOB` is one of them. Workers know the job's files and one another; the lock, the database and Label
+Studio stay with the process that launched them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import resource
 import subprocess
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -20,27 +22,33 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed
 from accelerate import PartialState
 
+from al_loop.clips import Clips, Place
 from al_loop.config import TrainSettings
 from al_loop.errors import AlLoopError, ConfigError, TrainingError
 from al_loop.whisper.augment import Augmentation
 from al_loop.whisper.batches import Clip
 from al_loop.whisper.checkpoints import SIDECAR, load, save
-from al_loop.whisper.features import accept_short_windows
+from al_loop.whisper.features import accept_short_windows, read
 from al_loop.whisper.gradients import ALONE, Processes
 from al_loop.whisper.methods import merge, prepare
 from al_loop.whisper.optimiser import autocast_dtype
-from al_loop.whisper.training import Training
+from al_loop.whisper.training import STATE, Training
 
 JOB, ERROR, OUTPUT = "job.json", "error.txt", "workers.log"
 LOOPBACK = ("lo", "lo0")
 LAST_LINES = 15
+SAVE_WAIT_S = 90
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """All that a training needs. folder: where the checkpoint goes; facts: for its sidecar."""
+    """All that a training needs. folder: where the checkpoint goes; facts: for its sidecar.
+
+    place: of the clips; None: their files are here.
+    """
 
     checkpoint: Path
     epochs: Sequence[Sequence[Clip]]
@@ -52,11 +60,52 @@ class Job:
     scratch: Path
     logs: Path
     facts: Mapping[str, Any]
+    place: Place | None = None
 
 
 def run(job: Job) -> Mapping[str, Any]:
-    """Train as the job says, in as many processes as its settings say; returns the sidecar."""
+    """Train as the job says, in as many processes as its settings say; returns the sidecar.
+
+    In a process of a group of torch.distributed it is this group that trains. All of it call this,
+    all have a sidecar back, and the first has written the checkpoint.
+    """
+    if torch.distributed.is_initialized():
+        return _train_in_group(job, group())
     return _launch(job) if job.settings.processes > 1 else _train(job, ALONE)
+
+
+def group() -> Processes:
+    """The group that this process was started in; it alone where there is none."""
+    if not torch.distributed.is_initialized():
+        return ALONE
+    return Processes(torch.distributed.get_rank(), torch.distributed.get_world_size())
+
+
+def _train_in_group(job: Job, processes: Processes) -> dict[str, Any]:
+    _await_one_save(job.scratch / STATE)
+    on_gpu = job.device.startswith("cuda")
+    device = f"cuda:{torch.cuda.current_device()}" if on_gpu else job.device
+    return _train(replace(job, device=device), processes)
+
+
+def _await_one_save(path: Path) -> None:
+    """Wait until all processes see the same save there: a node may have heard of an older one.
+
+    File systems over a network remember what a folder held for up to a minute (acdirmax in nfs(5)).
+    """
+    for _ in range(SAVE_WAIT_S):
+        stat = path.stat() if path.exists() else None
+        seen = torch.tensor([stat.st_size, stat.st_mtime_ns] if stat else [0, 0])
+        least, most = seen.clone(), seen.clone()
+        torch.distributed.all_reduce(least, torch.distributed.ReduceOp.MIN)
+        torch.distributed.all_reduce(most, torch.distributed.ReduceOp.MAX)
+        if torch.equal(least, most):
+            return
+        time.sleep(1)
+    raise TrainingError(
+        f"{path} is not the same file for all processes after {SAVE_WAIT_S} s; put the workspace "
+        "on storage that every node mounts at the same path"
+    )
 
 
 def _train(job: Job, processes: Processes) -> dict[str, Any]:
@@ -69,7 +118,7 @@ def _train(job: Job, processes: Processes) -> dict[str, Any]:
     logs = job.logs if processes.rank == 0 else job.scratch / f"logs-{processes.rank}"
     done = Training(
         whisper, model, job.epochs, job.validation, job.settings, job.seed, job.scratch, logs,
-        processes,
+        processes, Clips(job.place).samples if job.place else read,
     ).run()  # fmt: skip
     sidecar = {
         **job.facts,
@@ -191,6 +240,7 @@ def _from_json(text: str) -> Job:
     values["settings"] = TrainSettings.model_validate(values["settings"])
     values["validation"] = [_clip(row) for row in values["validation"]]
     values["epochs"] = [[_clip(row) for row in draws] for draws in values["epochs"]]
+    values["place"] = Place.from_values(values["place"]) if values["place"] else None
     return Job(**values)
 
 

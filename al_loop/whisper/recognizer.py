@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,19 +15,20 @@ import torch
 from transformers import WhisperConfig
 from transformers.utils import logging as transformers_logging
 
+from al_loop.clips import Clips, Place
 from al_loop.config import ModelSettings, TrainSettings
 from al_loop.errors import ConfigError, ModelError
-from al_loop.records import Alternatives, Doubt, Example, Profile, Utterance, WordConfidence
+from al_loop.records import Alternatives, Doubt, Example, Profile, Room, Utterance, WordConfidence
 from al_loop.whisper.augment import Augmentation, draw_augmentation
-from al_loop.whisper.backend import choose_backend
+from al_loop.whisper.backend import Backend, choose_backend
 from al_loop.whisper.batches import AS_RECORDED, Clip
 from al_loop.whisper.checkpoints import Whisper, load, save, weights_hash
 from al_loop.whisper.ctranslate2_decoder import CTranslate2Decoder
 from al_loop.whisper.decode import Batch, decode_batch
 from al_loop.whisper.doubt import TOGETHER, opinions
 from al_loop.whisper.encoders import load_encoder
-from al_loop.whisper.features import MAX_WINDOW_S, accept_short_windows, log_mel, read, window_s
-from al_loop.whisper.jobs import Job, run
+from al_loop.whisper.features import MAX_WINDOW_S, accept_short_windows, log_mel_of, window_s
+from al_loop.whisper.jobs import Job, group, run
 from al_loop.whisper.languages import Language, ensure_language, prompt_ids
 from al_loop.whisper.listener import Listener
 from al_loop.whisper.memory import MIB, clip_bytes
@@ -45,17 +46,32 @@ LIBRARIES = ("torch", "transformers", "accelerate", "peft", "numpy")
 
 
 class WhisperRecognizer:
-    """Decodes and trains Whisper checkpoints that lie under `root`, the workspace."""
+    """Decodes and trains Whisper checkpoints that lie under `root`, the workspace.
 
-    def __init__(self, root: Path, settings: ModelSettings) -> None:
+    clips: where its audio is; by default in its folder. The device is looked for when something is
+    done on it, so that a driver may lack what its workers have; ConfigError where it is not there.
+    """
+
+    def __init__(self, root: Path, settings: ModelSettings, clips: Clips | None = None) -> None:
         self.root = root
+        self.clips = clips or Clips(Place(root))
         self.settings = settings
-        self.device = _device(settings.device)
-        self.backend = choose_backend(settings, self.device, torch.get_num_threads())
-        torchs_own = "auto" if settings.precision == "int8" else settings.precision
-        self.dtype = autocast_dtype(torchs_own, self.device) or torch.float32
         transformers_logging.set_verbosity_error()
         transformers_logging.disable_progress_bar()
+
+    @cached_property
+    def device(self) -> str:
+        return _device(self.settings.device)
+
+    @cached_property
+    def backend(self) -> Backend:
+        return choose_backend(self.settings, self.device, torch.get_num_threads())
+
+    @cached_property
+    def dtype(self) -> torch.dtype:
+        precision = self.settings.precision
+        torchs_own = "auto" if precision == "int8" else precision
+        return autocast_dtype(torchs_own, self.device) or torch.float32
 
     def create_base(self, folder: Path) -> Mapping[str, Any]:
         """Write the starting model, with the target language's token, into `folder`."""
@@ -75,10 +91,15 @@ class WhisperRecognizer:
         save(whisper, folder, sidecar)
         return {**sidecar, "weights_sha256": weights_hash(folder)}
 
+    def room(self) -> Room:
+        """What `model.memory_mb` leaves to one decode of this process, on its device."""
+        budget = MIB * self.settings.memory_mb / self.backend.decodes_at_once
+        return Room(budget, None if self.backend.is_ctranslate2 else STEPS_AT_ONCE)
+
     def blocks(
-        self, checkpoint: str, utterances: Sequence[Utterance], texts: int = 1
+        self, checkpoint: str, utterances: Sequence[Utterance], room: Room, texts: int = 1
     ) -> list[list[Utterance]]:
-        """Utterances in blocks of one window each, of a size that `model.memory_mb` allows.
+        """Utterances in blocks of one window each, of a size for which there is room.
 
         checkpoint: the folder of what will hear them, which says how large it is. texts: how many
         a clip is given at once.
@@ -90,14 +111,13 @@ class WhisperRecognizer:
                 "another checkpoint in use with `al-loop rollback` or `al-loop promote`"
             )
         config = WhisperConfig.from_pretrained(folder)
-        budget = MIB * self.settings.memory_mb / self.backend.decodes_at_once
-        kept = None if self.backend.is_ctranslate2 else STEPS_AT_ONCE
         grouped: dict[float, list[Utterance]] = {}
         for row in utterances:
             grouped.setdefault(self._window(row.duration_s), []).append(row)
         blocks = []
         for window, rows in sorted(grouped.items(), reverse=True):  # short ones fill the end
-            size = max(int(budget / clip_bytes(config, window, kept, min(texts, TOGETHER))), 1)
+            each = clip_bytes(config, window, room.distributions, min(texts, TOGETHER))
+            size = max(int(room.bytes / each), 1)
             blocks += [rows[start : start + size] for start in range(0, len(rows), size)]
         return blocks
 
@@ -134,7 +154,7 @@ class WhisperRecognizer:
         near = {self.settings.language, *related}
 
         def profile_block(block: Sequence[Utterance]) -> list[Profile]:
-            clips = [read(self.root / row.audio) for row in block]
+            clips = [self.clips.samples(row.audio) for row in block]
             return profile(whisper, embed, near, block, clips, self._window(block[0].duration_s))
 
         return profile_block
@@ -169,7 +189,9 @@ class WhisperRecognizer:
     ) -> Mapping[str, Any]:
         """Train from `checkpoint` on the epochs' draws; write weights and sidecar into `folder`.
 
-        scratch: a folder of this training's own, from whose save it goes on after a kill.
+        scratch: a folder of this training's own, from whose save it goes on after a kill. May be
+        called in every process of a group of torch.distributed, which then train together; what
+        the first returns counts.
         """
         rng = np.random.default_rng(seed)
         job = Job(
@@ -187,8 +209,12 @@ class WhisperRecognizer:
                 "language": self.settings.language,
                 "versions": versions(),
             },
+            place=self.clips.place,
         )
-        return {**run(job), "weights_sha256": weights_hash(folder)}
+        sidecar = run(job)
+        if group().rank > 0:  # the first one writes the checkpoint
+            return sidecar
+        return {**sidecar, "weights_sha256": weights_hash(folder)}
 
     def _draws(
         self, draws: Sequence[Example], settings: TrainSettings, rng: np.random.Generator
@@ -202,7 +228,7 @@ class WhisperRecognizer:
 
     def _clip(self, row: Example, augmentation: Augmentation) -> Clip:
         window = self._window(row.duration_s / augmentation.speed)
-        path = self.root / row.audio
+        path = self.clips.file(row.audio)
         return Clip(row.utterance_id, path, row.text, row.language, window, augmentation)
 
     def _window(self, duration_s: float) -> float:
@@ -210,9 +236,10 @@ class WhisperRecognizer:
 
     def _batch(self, whisper: Whisper, block: Sequence[Utterance]) -> Batch:
         window = self._window(block[0].duration_s)
+        heard = [self.clips.samples(row.audio) for row in block]
         return Batch(
             [row.id for row in block],
-            log_mel(whisper.features, [self.root / row.audio for row in block], window),
+            torch.from_numpy(log_mel_of(whisper.features, heard, window)),
             [prompt_ids(whisper.model, row.language) for row in block],
             window,
         )

@@ -2,7 +2,8 @@
 
 from itertools import count
 
-from al_loop.engine.backlog import Backlog, Convicted, Job
+from al_loop.engine.backlog import Backlog, Convicted, Job, Refuse, sentence, settle
+from al_loop.errors import AudioError, EngineError
 
 
 def take(backlog: Backlog[list[str]], idle: bool = True) -> Job[list[str]]:
@@ -27,6 +28,29 @@ def test_it_is_done_when_nothing_is_left_or_to_be_done_again() -> None:
     backlog.died([job], "worker_died", "killed")
     assert not backlog.is_done()
     assert take(backlog) is job
+
+
+def test_blocks_that_ran_out_are_asked_again() -> None:
+    waiting = [["a"]]
+
+    class Source:
+        def __iter__(self) -> "Source":
+            return self
+
+        def __next__(self) -> list[str]:
+            if not waiting:
+                raise StopIteration
+            return waiting.pop()
+
+    backlog = Backlog(Source(), attempts=2)
+    take(backlog)
+    assert backlog.take(idle=True) is None
+    assert backlog.is_done()
+    waiting.append(["b"])
+    assert take(backlog).block == ["b"]
+    assert not backlog.is_done()
+    assert backlog.take(idle=True) is None
+    assert backlog.is_done()
 
 
 def test_what_is_done_again_is_done_alone_and_before_all_else() -> None:
@@ -85,3 +109,50 @@ def test_what_cannot_be_halved_is_convicted_whole() -> None:
     found = backlog.died([job], "worker_died", "killed")
     assert found is not None
     assert found.block == "one text"
+
+
+def refusing(refused: list[tuple[list[str], str, str]]) -> Refuse:
+    return lambda *row: refused.append(row)
+
+
+def test_what_a_block_has_no_memory_for_is_halved_and_its_one_clip_refused() -> None:
+    refused: list[tuple[list[str], str, str]] = []
+    backlog = Backlog([["a", "b"]], attempts=3)
+    assert settle(backlog, take(backlog), MemoryError(), refusing(refused)) is None
+    first, second = take(backlog), take(backlog)
+    error = RuntimeError("CUDA out of memory")
+    assert settle(backlog, first, error, refusing(refused)) is None
+    assert refused == [(["a"], "out_of_memory", "CUDA out of memory")]
+    ending = settle(backlog, second, error, None)
+    assert isinstance(ending, EngineError)
+    assert str(ending).startswith("b: out_of_memory: CUDA out of memory; lower model.memory_mb")
+    assert ending.__cause__ is error
+
+
+def test_work_that_memory_is_too_small_for_is_told_what_to_lower() -> None:
+    backlog = Backlog([len], attempts=3)
+    job = backlog.take(idle=True)
+    assert job is not None
+    ending = settle(backlog, job, MemoryError(), None)
+    assert str(ending) == (
+        "out_of_memory: MemoryError; lower model.memory_mb, or train.batch_size where it trains"
+    )
+
+
+def test_what_is_unreadable_ends_the_run_where_nobody_asks_for_refusals() -> None:
+    backlog, error = Backlog([["a", "b"]], attempts=3), AudioError("corrupt", "cannot be decoded")
+    assert settle(backlog, take(backlog), error, None) is error
+    assert backlog.take(idle=True) is None
+
+
+def test_what_refuse_raises_ends_the_run() -> None:
+    def refuse(block: list[str], reason: str, detail: str) -> None:
+        raise EngineError("too many")
+
+    backlog = Backlog([["a"]], attempts=3)
+    error = AudioError("corrupt", "cannot be decoded")
+    assert str(settle(backlog, take(backlog), error, refuse)) == "too many"
+    assert str(sentence(Convicted(["a"], "worker_died", "killed"), refuse)) == "too many"
+    assert str(sentence(Convicted(["a"], "worker_died", "killed"), None)) == (
+        "a: worker_died: killed"
+    )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -20,12 +22,12 @@ import numpy as np
 import pytest
 
 from al_loop.engine.local import LocalEngine
-from al_loop.errors import AudioError
+from al_loop.errors import AudioError, EngineError
 
 if find_spec("ray") is None:
     pytest.skip("needs the extra `ray`", allow_module_level=True)
 
-from al_loop.engine.ray import EngineError, RayEngine
+from al_loop.engine.ray import RayEngine
 
 CLIPS = [f"clip {number}" for number in range(64)]
 BLOCKS = [CLIPS[start : start + 8] for start in range(0, 64, 8)]
@@ -160,12 +162,22 @@ def test_a_killed_actors_blocks_are_done_by_another() -> None:
             time.sleep(0.02)
             return block, os.getpid()
 
-    results = engine(2).map(Worker, range(40))
-    found = [next(results) for _ in range(6)]
-    victim = found[-1][1]
-    os.kill(victim, signal.SIGKILL)
-    found += results
-    assert sorted(block for block, _ in found) == list(range(40))
+    found: list[tuple[int, int]] = []
+
+    def blocks() -> Iterator[int]:
+        """Until three actors were seen; a busy machine takes its time to start one."""
+        ends = time.monotonic() + 60
+        for block in count():
+            if len({pid for _, pid in found}) == 3 or time.monotonic() > ends:
+                return
+            yield block
+
+    results = engine(2).map(Worker, blocks())
+    found += [next(results) for _ in range(6)]
+    os.kill(found[-1][1], signal.SIGKILL)
+    for row in results:
+        found.append(row)
+    assert sorted(block for block, _ in found) == list(range(len(found)))
     assert len({pid for _, pid in found}) == 3
 
 
@@ -187,6 +199,30 @@ def test_a_clip_that_kills_is_refused_and_every_other_is_done_once() -> None:
     assert len(detail) < 500
 
 
+def test_the_log_says_which_worker_did_what_and_which_one_was_lost(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    blocks = [["a", "b"], ["poison", "c"]]
+    made = lambda: partial(die_of, "poison")  # noqa: E731
+    with caplog.at_level(logging.INFO, "al_loop"):
+        list(engine(attempts=1).map(made, blocks, lambda *row: None))
+    done, lost = (
+        [vars(row) for row in caplog.records if row.levelno == level]
+        for level in (logging.INFO, logging.WARNING)
+    )
+    assert [row["clips"] for row in done] == [2, 1]
+    workers = [row["worker"] for row in done]
+    assert all(row.startswith(f"{socket.gethostname()} ") for row in workers)
+    assert len(set(workers)) == 2
+    assert all(0 <= row["seconds"] < 5 for row in done)
+    assert [(row["reason"], row["clips"]) for row in lost] == [
+        ("worker_died", 2),
+        ("worker_died", 1),
+    ]
+    assert lost[0]["worker"] == workers[0]
+    assert "process has died" in lost[0]["detail"]
+
+
 def test_a_clip_that_is_too_large_or_unreadable_is_refused_by_its_reason() -> None:
     class Worker:
         def __call__(self, block: Sequence[str]) -> list[str]:
@@ -204,6 +240,50 @@ def test_a_clip_that_is_too_large_or_unreadable_is_refused_by_its_reason() -> No
         ("bad", "corrupt"),
         ("huge", "out_of_memory"),
     ]
+
+
+def test_too_large_a_block_is_done_in_halves_by_the_same_worker() -> None:
+    """As by the local engine; with `refuse` or without."""
+
+    class Worker:
+        def __call__(self, block: Sequence[str]) -> tuple[list[str], int]:
+            if len(block) > 2 or "huge" in block:
+                raise MemoryError
+            return list(block), os.getpid()
+
+    done = list(engine(attempts=1).map(Worker, [CLIPS]))
+    assert sorted(name for names, _ in done for name in names) == sorted(CLIPS)
+    assert len({pid for _, pid in done}) == 1
+    with pytest.raises(EngineError, match=r"huge: out_of_memory: .*lower model\.memory_mb"):
+        list(engine(attempts=1).map(Worker, [["a", "huge"]]))
+
+
+def test_four_clips_that_kill_are_refused_though_nothing_else_is_left_to_do() -> None:
+    refused: Refused = []
+    blocks = [["a poison"], ["b poison"], ["c poison"], ["d poison"]]
+    made = lambda: lambda block: os.kill(os.getpid(), signal.SIGKILL)  # noqa: E731
+    assert list(engine(attempts=1).map(made, blocks, lambda *row: refused.append(row))) == []
+    assert [block for block, _, _ in refused] == blocks
+
+
+def test_what_refuse_or_the_blocks_raise_comes_out_behind_what_the_others_had_in_hand() -> None:
+    def refuse(block: int, reason: str, detail: str) -> None:
+        raise EngineError("too many")
+
+    results = engine().map(Lanes, [3, 4, 6, 8], refuse)
+    assert next(results) == 4  # beside the one that fails
+    with pytest.raises(EngineError, match="too many"):
+        next(results)
+
+    def blocks() -> Iterator[int]:
+        yield 0
+        yield 4  # it takes its time
+        raise ZeroDivisionError
+
+    results = engine().map(Lanes, blocks())
+    assert [next(results), next(results)] == [0, 4]
+    with pytest.raises(ZeroDivisionError):
+        next(results)
 
 
 def test_workers_that_die_whatever_they_get_end_the_run_without_refusing_the_pool() -> None:
@@ -306,9 +386,41 @@ def test_a_killed_driver_leaves_no_actor_and_a_block_of_each_to_be_done_again(
     assert begun[1] + begun[2] == 30
 
 
+MOURNER = """
+import os, signal, sys, time
+from al_loop.engine.ray import RayEngine
+
+def make_worker():
+    return lambda block: os.kill(os.getpid(), signal.SIGKILL)
+
+with RayEngine(sys.argv[1], cpus_each=0.1, attempts=2) as engine:
+    list(engine.map(make_worker, [["poison"]], lambda *row: print(row[1], file=sys.stderr)))
+    time.sleep(1)
+"""
+
+
+def test_ray_says_nothing_on_stdout_when_a_worker_dies() -> None:
+    import ray
+
+    address = ray.get_runtime_context().gcs_address
+    command = [sys.executable, "-c", MOURNER, address]
+    ended = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    assert "worker_died" in ended.stderr
+    assert ended.stdout == ""
+
+
 def test_actors_that_this_machine_has_no_room_for_are_not_waited_for() -> None:
     with pytest.raises(EngineError, match="each actor needs 3 CPU, and this machine offers Ray 2;"):
         RayEngine(cpus_each=3).run(print)
+
+
+def test_a_local_cluster_that_does_not_start_has_no_address_to_be_checked() -> None:
+    told = "from al_loop.engine.ray import RayEngine; RayEngine(num_cpus=-1).run(print)"
+    ended = subprocess.run(
+        [sys.executable, "-c", told], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert "EngineError: a local Ray cluster cannot be started: " in ended.stderr
+    assert "address" not in ended.stderr.splitlines()[-1]
 
 
 def test_a_cluster_that_is_not_there_is_named() -> None:

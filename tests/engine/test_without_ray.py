@@ -8,10 +8,13 @@ import importlib.util as util
 import sys
 found = util.find_spec
 util.find_spec = lambda name, *rest: None if name == "ray" else found(name, *rest)
-import al_loop.round, al_loop.wiring, al_loop.engine.local, al_loop.engine.backlog
+import al_loop.round, al_loop.cli, al_loop.engine.backlog
+from al_loop.config import Settings
 from al_loop.errors import ConfigError
+from al_loop.wiring import open_engine
+assert type(open_engine(Settings())).__name__ == "LocalEngine"
 try:
-    import al_loop.engine.ray
+    open_engine(Settings.model_validate({"engine": {"kind": "ray"}}))
 except ConfigError as exc:
     print(exc)
 print("imported" if "ray" in sys.modules else "not imported")

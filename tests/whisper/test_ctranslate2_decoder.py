@@ -148,7 +148,7 @@ def test_a_listener_in_lanes_hears_what_one_lane_hears(checkpoint: Path, make_cl
         path = make_clip(f"{index}.wav", duration_s)
         clips.append(Utterance(str(index), "", str(path), duration_s, "s", "ky", "pool"))
     recognizer = WhisperRecognizer(root, ModelSettings(device="cpu", memory_mb=40.0))
-    blocks = recognizer.blocks(checkpoint.name, clips)
+    blocks = recognizer.blocks(checkpoint.name, clips, recognizer.room())
     assert len(blocks) > 3
     alone = recognizer.listener(checkpoint.name)
     expected = {row.utterance_id: row for block in blocks for row in alone(block)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import wave
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,9 @@ from storage.store import Store
 from storage.workspace import Workspace
 
 MakeClip = Callable[..., Path]
+
+# read when Ray is imported, which a test may do before an engine would set it
+os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 
 
 @pytest.fixture

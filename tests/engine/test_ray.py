@@ -66,10 +66,21 @@ class Embedder:
         return list(zip(block, scores.tolist(), strict=True))
 
 
-def test_a_local_cluster_is_heard_on_the_loopback_address_only() -> None:
+WHERE = """
+from al_loop.engine.ray import RayEngine
+with RayEngine(num_cpus=1) as engine:
+    engine.run(int)
     import ray
+    print(ray.util.get_node_ip_address())
+"""
 
-    assert ray.util.get_node_ip_address() == "127.0.0.1"
+
+def test_a_local_cluster_is_heard_on_the_loopback_address_only() -> None:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
+    ended = subprocess.run(
+        [sys.executable, "-c", WHERE], env=environment, capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.split() == ["127.0.0.1"]
 
 
 @pytest.mark.parametrize("actors", [1, 2, 4])

@@ -46,8 +46,9 @@ def test_clips_that_are_served_elsewhere_are_brought_nowhere(workspace: Workspac
     bring_audio(workspace, settings(audio_url="https://clips.test"), ["audio/gone.flac"])
 
 
-def test_a_bucket_needs_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bucket_needs_both_halves_of_its_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
     with pytest.raises(ConfigError, match="AWS_ACCESS_KEY_ID"):
         find_bucket(settings(audio_url="s3://clips"))
 

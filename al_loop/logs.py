@@ -92,6 +92,10 @@ class Shared(WatchedFileHandler):
         if not isinstance(sys.exc_info()[1], OSError):
             super().handleError(record)
 
+    def close(self) -> None:
+        with suppress(OSError):  # a line that a full disk did not take is tried once more
+            super().close()
+
     def _put_aside(self) -> None:
         """Move the file to `.1` if it is full, that to `.2`, and so on; the last one goes."""
         if not self._is_full():

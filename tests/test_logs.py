@@ -144,4 +144,7 @@ def test_a_full_disk_ends_nothing_and_is_silent(
     (tmp_path / "al_loop.log").symlink_to("/dev/full")
     open_log(tmp_path / "al_loop.log")
     LOG.info("one")
+    open_log(tmp_path / "another.log")
+    LOG.info("two")
+    assert [line["message"] for line in lines(tmp_path / "another.log")] == ["two"]
     assert capsys.readouterr().err == ""

@@ -28,7 +28,7 @@ ROOMS = {
     "al_loop.groups": "",
     "al_loop.config": "al_loop.addresses pydantic",
     "al_loop.config_file": "al_loop.config tomli_w",
-    "al_loop.ports": "al_loop.config",
+    "al_loop.ports": "al_loop.config al_loop.progress",
     "al_loop.logs": "filelock pythonjsonlogger",
     "al_loop.progress": "al_loop.logs",
     "al_loop.listening": "al_loop.logs al_loop.ports al_loop.progress al_loop.refusals",
